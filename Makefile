@@ -1,0 +1,97 @@
+# Rollcall on one machine. `make` lists what there is.
+SHELL := /bin/bash
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ENVIRONMENT := $(VENV)/.installed
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml))
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+# --- the platform ----------------------------------------------------------------------------
+
+.PHONY: up down clean token logs status
+up: $(ENVIRONMENT) ## start everything, wait until it is ready, print the addresses
+	@$(BIN)/rollcall up
+
+down: ## stop everything; data stays in .rollcall/
+	@if [ -x $(BIN)/rollcall ]; then $(BIN)/rollcall down; else echo "Nothing runs: there is no $(VENV)."; fi
+
+clean: down ## stop everything and remove the data
+	@rm -rf .rollcall
+
+token: $(ENVIRONMENT) ## print the first user's bearer token (make -s token)
+	@$(BIN)/rollcall token
+
+logs: $(ENVIRONMENT) ## print the logs
+	@$(BIN)/rollcall logs
+
+status: $(ENVIRONMENT) ## who runs, which partitions each holds, lag
+	@$(BIN)/rollcall status
+
+# --- checks ----------------------------------------------------------------------------------
+
+.PHONY: test lint types imports test-fast test-containers
+test: lint types imports ## every check: lint, types, import rules, all tests
+	@echo "== tests"
+	@$(BIN)/pytest -r sxX
+
+lint: $(ENVIRONMENT) ## style
+	@echo "== lint"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/buf lint
+
+# Two services may each have a tests/conftest.py: one run for each folder of tests.
+SOURCES := $(addsuffix /src,$(MEMBERS))
+types: export MYPYPATH := $(subst $(eval ) ,:,$(SOURCES) tests)
+types: $(ENVIRONMENT) ## static types
+	@echo "== types"
+	@$(BIN)/mypy $(filter-out libs/contracts/src,$(SOURCES))
+	@for tests in $(wildcard $(addsuffix /tests,$(MEMBERS)) tests); do \
+	  printf '%s: ' "$$tests"; $(BIN)/mypy "$$tests" || exit; done
+
+imports: $(ENVIRONMENT) ## who may import whom
+	@echo "== import rules"
+	@$(BIN)/lint-imports --no-logo
+
+test-fast: $(ENVIRONMENT) ## the unit tests alone
+	@$(BIN)/pytest libs services deploy
+
+test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Docker is present
+	@$(BIN)/python -W ignore -c 'import docker; docker.from_env(timeout=5).ping()' 2>/dev/null \
+	  || { echo "make test-containers needs Docker, and no Docker daemon answers." >&2; exit 1; }
+	@ROLLCALL_TEST_PLATFORM=containers $(BIN)/pytest -r sxX tests/integration
+
+# --- environment -----------------------------------------------------------------------------
+
+$(ENVIRONMENT): requirements.lock $(addsuffix /pyproject.toml,$(MEMBERS))
+	@python=$$(for p in $(PYTHON); do \
+	    "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done); \
+	  [ -n "$$python" ] || { echo "Rollcall needs Python 3.11 or newer and found none as: $(PYTHON). Set PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+	  echo "Installing the locked dependencies into $(VENV) ..." >&2; \
+	  "$$python" -m venv $(VENV)
+	@awk '/^[a-z]/ {on = /^uv==/} on' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
+	@touch $@
+
+.PHONY: lock protos protos-baseline
+lock: $(ENVIRONMENT) ## pin every dependency anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	  --python-version 3.11 --group dev $(shell sed -n 's/^name = "\(rollcall-.*\)"/--no-emit-package \1/p' $(addsuffix /pyproject.toml,$(MEMBERS))) \
+	  pyproject.toml -o requirements.lock
+
+STUBS := libs/contracts/src
+protos: $(ENVIRONMENT) ## generate the stubs from protos/
+	@PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(STUBS) \
+	  --mypy_out=quiet:$(STUBS) --grpc_python_out=$(STUBS) --mypy_grpc_out=quiet:$(STUBS) \
+	  protos/rollcall/users/v1/*.proto
+
+BASELINE := tests/house/protos-baseline.binpb
+protos-baseline: $(ENVIRONMENT) ## what the protos may no longer break: renew it on a release only
+	$(BIN)/buf build --exclude-source-info -o $(BASELINE)

@@ -1,0 +1,97 @@
+"""The services of the platform: one entry each, with the environment that it is started with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from rollcall_local.ports import HOST, REPLICAS
+from rollcall_local.process import python
+
+Variables = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where the parts are that the services need, as decided at this start."""
+
+    ports: Mapping[str, int]
+    bootstrap_servers: str
+    group_protocol: str
+    database_urls: Mapping[str, str] = field(repr=False)  # role → URL
+    token_secret: str = field(repr=False)
+    mail: Mapping[str, str] = field(repr=False)  # variables of the mail server
+    slack: Mapping[str, str] = field(repr=False)  # variables of the Slack API
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    group: str | None  # its consumer group
+    replicas: int  # at first
+    most: int
+    variables: Callable[[Wiring, int], Variables]  # of replica 1, 2, …
+
+    def replica(self, number: int) -> str:
+        return f"{self.name}-{number}"
+
+    def command(self) -> tuple[str, ...]:
+        return python("rollcall_" + self.name.replace("-", "_"))
+
+
+def _consumer(wiring: Wiring, role: str) -> Variables:
+    return {
+        "DATABASE_URL": wiring.database_urls[role],
+        "KAFKA_BOOTSTRAP_SERVERS": wiring.bootstrap_servers,
+        "KAFKA_GROUP_PROTOCOL": wiring.group_protocol,
+    }
+
+
+def _user_management(wiring: Wiring, number: int) -> Variables:
+    port = wiring.ports["USER_MANAGEMENT_PORT"] + number - 1
+    return _consumer(wiring, "user_management") | {"GRPC_HOST": HOST, "GRPC_PORT": str(port)}
+
+
+def _email_notification(wiring: Wiring, number: int) -> Variables:
+    return _consumer(wiring, "email_notification") | wiring.mail
+
+
+def _slack_notification(wiring: Wiring, number: int) -> Variables:
+    return _consumer(wiring, "slack_notification") | wiring.slack
+
+
+def _gateway(wiring: Wiring, number: int) -> Variables:
+    # All ports that user-management may ever have: scaling it needs nothing here.
+    first = wiring.ports["USER_MANAGEMENT_PORT"]
+    replicas = ",".join(f"{HOST}:{first + n}" for n in range(REPLICAS))
+    return {
+        "USER_MANAGEMENT_TARGET": f"ipv4:{replicas}",
+        "GATEWAY_HOST": HOST,
+        "GATEWAY_PORT": str(wiring.ports["GATEWAY_PORT"]),
+        "ROLLCALL_TOKEN_SECRET": wiring.token_secret,
+    }
+
+
+def _table(*services: Service) -> dict[str, Service]:
+    return {service.name: service for service in services}
+
+
+SERVICES: dict[str, Service] = _table(
+    Service("user-management", "user-management", 3, REPLICAS, _user_management),
+    Service("email-notification", "email-notification", 1, REPLICAS, _email_notification),
+    Service("slack-notification", "slack-notification", 1, REPLICAS, _slack_notification),
+    Service("gateway", None, 1, 1, _gateway),
+)
+
+
+def management_port(service: Service, number: int, first: int) -> int:
+    """Each service has its own range of REPLICAS ports, in the order of the table."""
+    return first + list(SERVICES).index(service.name) * REPLICAS + number - 1
+
+
+def environment(service: Service, number: int, wiring: Wiring) -> Variables:
+    port = management_port(service, number, wiring.ports["MANAGEMENT_PORT"])
+    return service.variables(wiring, number) | {
+        "REPLICA_ID": service.replica(number),
+        "MANAGEMENT_HOST": HOST,
+        "MANAGEMENT_PORT": str(port),
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,1 @@
+"""A stand-in for the Slack Web API that keeps and shows the messages posted to it."""

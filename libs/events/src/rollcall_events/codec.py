@@ -1,0 +1,220 @@
+"""The wire form: CloudEvents 1.0, Kafka protocol binding, binary mode, protobuf value.
+
+`encode` and `decode` are inverse. What `decode` refuses is wrong for ever and for everybody: the
+refusal is a pure function of the record, and its reasons are kept in the audit trail.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.struct_pb2 import Struct, Value
+
+from rollcall_events.envelope import Event, Position, Record, UnpublishedEvent
+from rollcall_events.ids import is_uuid
+from rollcall_events.partitioner import partition_of
+from rollcall_events.types import EVENT_TYPES, EventType
+
+CONTENT_TYPE = b"application/protobuf"
+TYPE_URL = "type.googleapis.com/"
+MAX_HEADER_BYTES = 1_024
+MAX_TEXT_BYTES = 2_048  # of one string field: what a Postgres index entry can hold
+MAX_VALUE_BYTES = 512 * 1_024
+_LAST_MS = 253_370_764_800_000  # the year 9999
+
+
+@dataclass(frozen=True)
+class RawRecord:
+    """A record as a client read it. timestamp_ms: the broker's append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    timestamp_ms: int
+
+    @property
+    def position(self) -> Position:
+        return Position(self.topic, self.partition, self.offset)
+
+    @property
+    def recorded_at(self) -> datetime:
+        """Never an error, whatever a producer wrote where the broker keeps the producer's time."""
+        return datetime.fromtimestamp(min(max(self.timestamp_ms, 0), _LAST_MS) / 1000, UTC)
+
+
+class Malformed(Exception):
+    """The record is no event of this topic. The message is the reason, free of its content."""
+
+
+class UnknownType(Exception):
+    """A well-formed envelope of a type that this version does not know."""
+
+    def __init__(self, type_: str):
+        super().__init__(f"unknown event type {type_[:200]!r}")
+
+
+def encode(event: UnpublishedEvent, topic: str) -> Record:
+    """The record of an event. Absent fields have no header."""
+    type_ = EVENT_TYPES[event.type]
+    texts = {
+        "ce_specversion": "1.0",
+        "ce_id": event.id,
+        "ce_type": event.type,
+        "ce_source": event.source,
+        "ce_subject": f"{type_.collection}/{event.key}",
+        "ce_time": format_time(event.time),
+        "ce_partitionkey": event.key,
+        "ce_dataschema": TYPE_URL + event.type,
+        "ce_sequence": None if event.sequence is None else str(event.sequence),
+        "ce_actor": event.actor,
+        "ce_commandid": event.command_id,
+        "ce_correlationid": event.correlation_id,
+        "ce_causationid": event.causation_id,
+        "traceparent": event.traceparent,
+        "tracestate": event.tracestate,
+    }
+    headers = [("content-type", CONTENT_TYPE)]
+    headers += [(name, text.encode()) for name, text in texts.items() if text is not None]
+    value = event.message.SerializeToString(deterministic=True)
+    return Record(topic, event.key.encode(), value, tuple(headers))
+
+
+def decode(record: RawRecord, partitions: int) -> Event:
+    """The event of a record. Raises Malformed, or UnknownType."""
+    headers = _headers(record.headers)
+    key = _key(record, partitions)
+    type_name = headers.get("ce_type", "")
+    if headers.get("ce_specversion") != "1.0" or not type_name:
+        raise Malformed("not a CloudEvent 1.0 in binary mode")
+    event_id = headers.get("ce_id", "")
+    if not is_uuid(event_id):
+        raise Malformed("ce_id is not a UUID")
+    type_ = EVENT_TYPES.get(type_name)
+    if type_ is None:
+        raise UnknownType(type_name)
+    if headers.get("ce_subject") != f"{type_.collection}/{key}":
+        raise Malformed("the key disagrees with the subject")
+    return Event(
+        id=event_id,
+        type=type_name,
+        key=key,
+        source=headers.get("ce_source", ""),
+        time=_time(headers.get("ce_time")),
+        message=_message(record.value, type_, key),
+        sequence=_sequence(headers.get("ce_sequence")),
+        actor=headers.get("ce_actor"),
+        command_id=headers.get("ce_commandid"),
+        correlation_id=headers.get("ce_correlationid"),
+        causation_id=headers.get("ce_causationid"),
+        traceparent=headers.get("traceparent"),
+        tracestate=headers.get("tracestate"),
+        position=record.position,
+        recorded_at=record.recorded_at,
+    )
+
+
+def format_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _headers(pairs: Sequence[tuple[str, bytes | None]]) -> Mapping[str, str]:
+    headers = {}
+    for name, value in pairs:
+        if value is None or not name.startswith(("ce_", "trace", "content-type")):
+            continue
+        if len(value) > MAX_HEADER_BYTES or b"\0" in value:
+            raise Malformed(f"the header {name[:40]} is too long or contains NUL")
+        try:
+            headers[name] = value.decode()
+        except UnicodeDecodeError:
+            raise Malformed(f"the header {name[:40]} is not UTF-8") from None
+    return headers
+
+
+def _key(record: RawRecord, partitions: int) -> str:
+    try:
+        key = (record.key or b"").decode()
+    except UnicodeDecodeError:
+        key = ""
+    if not is_uuid(key):
+        raise Malformed("the key is not a UUID")
+    if partition_of(key.encode(), partitions) != record.partition:
+        raise Malformed("wrong partition for the key")
+    return key
+
+
+def _time(text: str | None) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text or "")
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed("ce_time is not an RFC 3339 time") from None
+
+
+def _sequence(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Malformed("ce_sequence is not a number")
+    return int(text)
+
+
+def _message(value: bytes | None, type_: EventType, key: str) -> Message:
+    if value is None or len(value) > MAX_VALUE_BYTES:
+        raise Malformed("the value is absent or too large")
+    message = type_.message()
+    try:
+        message.ParseFromString(value)
+    except DecodeError:
+        raise Malformed("the value does not decode") from None
+    if getattr(message, type_.id_field) != key:
+        raise Malformed("the key disagrees with the message")
+    check_storable(message)
+    return message
+
+
+def check_storable(message: Message) -> None:
+    """Raise Malformed for what protobuf can carry and a store cannot: NUL in a text, an index
+    entry that is too long, a number that is no JSON number. The limits are every group's."""
+    if isinstance(message, Struct):
+        _check_struct(message)
+        return
+    for field, value in message.ListFields():
+        if isinstance(value, Message):
+            check_storable(value)
+        elif field.type == field.TYPE_STRING:
+            for text in [value] if isinstance(value, str) else value:
+                _check_text(text, field.name)
+        elif field.type == field.TYPE_ENUM and value not in field.enum_type.values_by_number:
+            raise Malformed(f"the field {field.name} has an unknown value")
+
+
+def _check_text(text: str, name: str) -> None:
+    if "\0" in text or len(text.encode()) > MAX_TEXT_BYTES:
+        raise Malformed(f"the field {name} is too long or contains NUL")
+    if name.endswith("_id") and not is_uuid(text):
+        raise Malformed(f"the field {name} is not a UUID")
+
+
+def _check_struct(struct: Struct) -> None:
+    pending = [Value(struct_value=struct)]
+    while pending:
+        value = pending.pop()
+        kind = value.WhichOneof("kind")
+        if kind == "struct_value":
+            pending += value.struct_value.fields.values()
+            if any("\0" in name for name in value.struct_value.fields):
+                raise Malformed("a name contains NUL")
+        elif kind == "list_value":
+            pending += value.list_value.values
+        elif kind is None or (kind == "number_value" and not math.isfinite(value.number_value)):
+            raise Malformed("a value is no JSON value")
+        elif kind == "string_value" and "\0" in value.string_value:
+            raise Malformed("a value contains NUL")

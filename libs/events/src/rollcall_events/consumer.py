@@ -1,0 +1,229 @@
+"""A group's consumer: one thread that fetches, applies and reports."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from sqlalchemy import Engine
+
+from rollcall_events.codec import RawRecord
+from rollcall_events.inbox import (
+    STORE_TROUBLE,
+    HandlerFailed,
+    Outcome,
+    StaleOwner,
+    Subscription,
+    apply,
+)
+from rollcall_events.session import Refused, Session, SessionOver
+from rollcall_events.settings import KafkaSettings
+from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE = 2_000
+POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
+STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
+FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a replica holds, told by itself. Lag counts records behind the log's end, and the
+    seconds since a partition that is behind was last at its end."""
+
+    state: str = "starting"
+    partitions: Sequence[int] = ()
+    lag_records: int = 0
+    lag_seconds: float = 0.0
+    stopped_partitions: Mapping[int, str] = field(default_factory=dict)
+    events: Mapping[str, int] = field(default_factory=dict)
+
+
+class Consumer:
+    """Folds a topic into a group's schema until stopped.
+
+    `failed` is set when the process has to be replaced: the client is dead. While Postgres is
+    away the consumer keeps its place in the group, and goes on by itself.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        settings: KafkaSettings,
+        engine: Engine,
+        *,
+        on_topic: Callable[[Topic], None] = lambda topic: None,
+        batch_size: int = BATCH_SIZE,
+    ):
+        self.failed = threading.Event()
+        self._subscription = subscription
+        self._settings = settings
+        self._engine = engine
+        self._on_topic = on_topic
+        self._batch_size = batch_size
+        self._stopping = threading.Event()
+        self._status = Status()
+        self._totals = Outcome()
+        self._at_end: dict[int, float] = {}
+        self._turned_at = time.monotonic()
+        self._thread = threading.Thread(
+            target=self._run, name=f"consumer-{subscription.group}", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float = 10) -> None:
+        """Finish or roll back the batch in hand, leave the group, and end."""
+        self._stopping.set()
+        self._thread.join(timeout)
+
+    def healthy(self) -> bool:
+        """Whether the loop moves."""
+        return self._thread.is_alive() and time.monotonic() - self._turned_at < STUCK_AFTER
+
+    def ready(self) -> bool:
+        return self.healthy() and self._status.state == "running"
+
+    def status(self) -> Status:
+        return self._status
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._one_session()
+            except (SessionOver, StaleOwner, TopicUnavailable, *STORE_TROUBLE) as error:
+                if isinstance(error, SessionOver) and error.fatal:
+                    log.critical("the consumer is dead", extra={"reason": str(error)})
+                    self.failed.set()
+                    return
+                log.warning("joining again", extra={"reason": type(error).__name__})
+                self._report(f"waiting: {type(error).__name__}", None)
+                self._stopping.wait(FIRST_BACKOFF * 2)
+            except Refused as error:
+                log.critical("nothing is consumed", extra={"reason": str(error)})
+                self._report(f"stopped: {error}", None)
+                self._idle()
+            except Exception:
+                log.exception("the consumer ended")
+                self.failed.set()
+                return
+
+    def _idle(self) -> None:
+        """Stay alive to say what is wrong; starting again would not mend it."""
+        while not self._stopping.wait(1):
+            self._turned_at = time.monotonic()
+
+    def _one_session(self) -> None:
+        topic = ensure_topic(self._settings, self._subscription.topic, deadline=1)
+        self._on_topic(topic)
+        session = Session(self._settings, self._subscription.group, topic, self._engine)
+        self._at_end.clear()
+        reported = 0.0
+        try:
+            while not self._stopping.is_set():
+                self._turned_at = time.monotonic()
+                session.fetch(self._batch_size, POLL_WAIT)
+                if session.in_hand:
+                    self._apply_in_hand(session, topic)
+                if self._turned_at - reported > 0.5:
+                    reported = self._turned_at
+                    self._report("running" if session.positions else "joining", session)
+        finally:
+            session.close()
+
+    def _apply_in_hand(self, session: Session, topic: Topic) -> None:
+        """Apply everything in hand; with Postgres away, wait for it and stay in the group."""
+        backoff = 0.0
+        while session.in_hand and not self._stopping.is_set():
+            try:
+                self._apply_or_split(session, topic)
+            except STORE_TROUBLE as error:
+                backoff = min(max(backoff * 2, FIRST_BACKOFF), LAST_BACKOFF)
+                self._wait_for_store(session, backoff, error)
+        if backoff:
+            session.resume()
+
+    def _apply_or_split(self, session: Session, topic: Topic) -> None:
+        try:
+            self._apply(session, topic, session.in_hand)
+            session.in_hand = []
+        except (StaleOwner, *STORE_TROUBLE):
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever a handler or its flush raises)
+            log.warning("batch failed, trying record by record", extra=_kind(error))
+            self._one_by_one(session, topic)
+
+    def _one_by_one(self, session: Session, topic: Topic) -> None:
+        """A batch failed as a whole: apply what can be applied, stop the partitions that cannot."""
+        while session.in_hand:
+            record = session.in_hand[0]
+            try:
+                self._apply(session, topic, [record])
+                session.in_hand.remove(record)
+            except (StaleOwner, *STORE_TROUBLE):
+                raise
+            except Exception as error:  # noqa: BLE001  (as above)
+                self._stop_partition(session, record, error)
+
+    def _apply(self, session: Session, topic: Topic, records: Sequence[RawRecord]) -> None:
+        starts = {r.partition: session.positions[r.partition] for r in records}
+        with self._engine.begin() as connection:
+            outcome = apply(connection, self._subscription, records, starts, topic.partitions)
+        session.applied(records)
+        self._count(outcome)
+
+    def _stop_partition(self, session: Session, record: RawRecord, error: Exception) -> None:
+        reason = error.reason if isinstance(error, HandlerFailed) else type(error).__name__
+        session.stop_partition(record.partition, f"offset {record.offset}: {reason}")
+        log.error(
+            "partition stopped: its next record cannot be handled",
+            extra={"partition": record.partition, "offset": record.offset, "reason": reason},
+            exc_info=error,
+        )
+
+    def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:
+        """Pause, and keep polling so that the group knows that this member lives."""
+        log.warning("Postgres is away", extra=_kind(error))
+        session.pause()
+        self._report("waiting: Postgres is away", session)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._stopping.is_set():
+            self._turned_at = time.monotonic()
+            session.fetch(1, POLL_WAIT)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._totals = Outcome(
+            **{k: v + getattr(outcome, k) for k, v in asdict(self._totals).items()}
+        )
+
+    def _report(self, state: str, session: Session | None) -> None:
+        positions = session.positions if session else {}
+        behind = self._behind(session) if session else {}
+        now = time.monotonic()
+        for partition in positions:
+            if not behind.get(partition):
+                self._at_end[partition] = now
+        waited = [now - self._at_end.setdefault(p, now) for p in behind]
+        stopped = session.stopped if session else {}
+        if stopped:
+            state = "running with stopped partitions"
+        self._status = Status(
+            state=state,
+            partitions=sorted(positions),
+            lag_records=sum(behind.values()),
+            lag_seconds=round(max(waited, default=0.0), 3),
+            stopped_partitions=dict(stopped),
+            events=asdict(self._totals),
+        )
+
+    def _behind(self, session: Session) -> dict[int, int]:
+        positions = session.positions
+        return {p: e - positions[p] for p, e in session.ends().items() if e > positions[p]}
+
+
+def _kind(error: Exception) -> dict[str, str]:
+    return {"reason": type(error).__name__}

@@ -1,0 +1,133 @@
+"""One producer per process; a publish resolves when the broker has acknowledged it."""
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from google.protobuf.message import Message as ProtobufMessage
+
+from rollcall_events.codec import encode
+from rollcall_events.envelope import Position, Record, Recorded, UnpublishedEvent
+from rollcall_events.ids import uuid7
+from rollcall_events.settings import KafkaSettings
+from rollcall_events.types import type_of
+
+log = logging.getLogger(__name__)
+
+
+class LogUnavailable(Exception):
+    """Nothing was sent: the broker is known to be away, or the send queue is full."""
+
+
+class NotAcknowledged(Exception):
+    """The broker did not acknowledge in time. The event may or may not be in the log."""
+
+
+class Publisher:
+    """Appends events to one topic. Thread-safe; `start` before the first publish.
+
+    `failed` is set when the client is dead for good and the process has to be replaced.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, source: str):
+        self.failed = threading.Event()
+        self._topic = topic
+        self._source = source
+        self._down = threading.Event()
+        self._stopping = threading.Event()
+        self._producer = Producer(settings.producer() | {"error_cb": self._on_error})
+        self._thread = threading.Thread(target=self._poll, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Wait a moment for what is in flight, then stop."""
+        self._producer.flush(2)
+        self._stopping.set()
+        self._thread.join(timeout=3)
+
+    @property
+    def available(self) -> bool:
+        """False while no broker is known to answer; turns true by itself when one does."""
+        return not self._down.is_set()
+
+    def event(self, message: ProtobufMessage, **envelope: Any) -> UnpublishedEvent:
+        """The event of a message, ready to publish; `envelope` sets further fields of it."""
+        type_ = type_of(message)
+        fields: dict[str, Any] = {
+            "id": uuid7(),
+            "type": type_.name,
+            "key": getattr(message, type_.id_field),
+            "source": self._source,
+            "time": datetime.now(UTC),
+            "message": message,
+        }
+        return UnpublishedEvent(**(fields | envelope))
+
+    def publish(self, message: ProtobufMessage, **envelope: Any) -> Future[Recorded]:
+        """Append one event; for services beside user-management, whose commands are admitted."""
+        return self.append(self.record(self.event(message, **envelope)))
+
+    def record(self, event: UnpublishedEvent) -> Record:
+        return encode(event, self._topic)
+
+    def append(self, record: Record) -> Future[Recorded]:
+        """Append a record. The future ends with its place, or raises NotAcknowledged.
+
+        Raises LogUnavailable at once when nothing could be sent.
+        """
+        if not self.available:
+            raise LogUnavailable("no broker answers")
+        future: Future[Recorded] = Future()
+        future.set_running_or_notify_cancel()  # what is on its way cannot be called back
+        try:
+            self._producer.produce(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
+                on_delivery=lambda error, message: _resolve(future, error, message),
+            )
+        except BufferError:
+            raise LogUnavailable("the send queue is full") from None
+        except KafkaException as error:
+            raise LogUnavailable(error.args[0].name()) from None
+        return future
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(0.5)
+            if self._down.is_set():
+                self._probe()
+
+    def _probe(self) -> None:
+        try:
+            self._producer.list_topics(self._topic, timeout=1)
+        except KafkaException:
+            self._stopping.wait(0.2)
+        else:
+            log.info("the broker answers again")
+            self._down.clear()
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            log.critical("the producer is dead", extra={"reason": error.name()})
+            self.failed.set()
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self._down.is_set():
+            log.warning("no broker answers")
+            self._down.set()
+
+
+def _resolve(future: Future[Recorded], error: KafkaError | None, message: Message) -> None:
+    if error is not None:
+        future.set_exception(NotAcknowledged(error.name()))
+        return
+    position = Position(message.topic() or "", message.partition() or 0, message.offset() or 0)
+    _, timestamp_ms = message.timestamp()
+    moment = timestamp_ms / 1000 if timestamp_ms > 0 else time.time()
+    future.set_result(Recorded(position, datetime.fromtimestamp(moment, UTC)))

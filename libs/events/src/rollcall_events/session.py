@@ -1,0 +1,206 @@
+"""The Kafka side of consuming: one membership of the group, from joining to leaving.
+
+Everything here runs on the one thread that owns the client. Callbacks never raise, because an
+exception in one can lose a record that the client has already handed out; they note what went
+wrong, and the session ends so that a new one begins from the stored offsets.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import cast
+
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from sqlalchemy import Engine, text
+
+from rollcall_events.codec import RawRecord
+from rollcall_events.settings import KafkaSettings
+from rollcall_events.topic import Topic
+
+log = logging.getLogger(__name__)
+
+COMMIT_INTERVAL = 0.5  # seconds; Kafka's committed offsets only serve lag metrics
+
+
+class Refused(Exception):
+    """The stored offsets are of another log. The message says of which, and nothing is consumed."""
+
+
+class SessionOver(Exception):
+    """The membership has to begin anew. `fatal`: the client is dead, and so is the process."""
+
+    def __init__(self, reason: str, *, fatal: bool = False):
+        super().__init__(reason)
+        self.fatal = fatal
+
+
+class Session:
+    """positions: partition held → next offset. in_hand: fetched and not yet applied.
+    stopped: partition → why nothing more of it is read."""
+
+    def __init__(self, settings: KafkaSettings, group: str, topic: Topic, engine: Engine):
+        self.positions: dict[int, int] = {}
+        self.in_hand: list[RawRecord] = []
+        self.stopped: dict[int, str] = {}
+        self._topic = topic
+        self._engine = engine
+        self._trouble: Exception | None = None
+        self._uncommitted: dict[int, int] = {}
+        self._committed_at = 0.0
+        self._paused = False
+        self._client = Client(settings.consumer(group) | {"error_cb": self._on_error}, logger=log)
+        self._client.subscribe(
+            [topic.name],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+
+    def fetch(self, limit: int, wait: float) -> None:
+        """Put up to `limit` records in hand, waiting `wait` seconds for the first.
+
+        Raises SessionOver.
+        """
+        first = self._client.poll(wait)
+        messages = [first, *self._client.consume(limit - 1, 0)] if first is not None else []
+        self._raise_trouble()
+        for message in messages:
+            self._take(message)
+
+    def pause(self) -> None:
+        """Fetch nothing more but stay in the group, until `resume`."""
+        self._client.pause(self._held())
+        self._paused = True
+
+    def resume(self) -> None:
+        self._client.resume([p for p in self._held() if p.partition not in self.stopped])
+        self._paused = False
+
+    def applied(self, records: Sequence[RawRecord]) -> None:
+        """Note what is in the store for good, and tell Kafka now and then."""
+        for record in records:
+            self.positions[record.partition] = record.offset + 1
+            self._uncommitted[record.partition] = record.offset + 1
+        if time.monotonic() - self._committed_at > COMMIT_INTERVAL:
+            self.commit()
+
+    def commit(self) -> None:
+        """Tell Kafka the offsets of the partitions that are still held, without waiting."""
+        places = [TopicPartition(self._topic.name, p, o) for p, o in self._uncommitted.items()]
+        self._uncommitted.clear()
+        self._committed_at = time.monotonic()
+        if places:
+            try:
+                self._client.commit(offsets=places, asynchronous=True)
+            except KafkaException as error:
+                log.warning("offsets not committed", extra={"reason": error.args[0].name()})
+
+    def stop_partition(self, partition: int, reason: str) -> None:
+        """Read nothing more of a partition in this session."""
+        self.stopped[partition] = reason
+        self._client.pause([TopicPartition(self._topic.name, partition)])
+        self.in_hand = [r for r in self.in_hand if r.partition != partition]
+
+    def ends(self) -> dict[int, int]:
+        """The log's end of each partition held, as last heard of. No network is used."""
+        ends = {}
+        for partition in list(self.positions):
+            place = TopicPartition(self._topic.name, partition)
+            _, high = self._client.get_watermark_offsets(place, cached=True)
+            ends[partition] = high
+        return ends
+
+    def close(self) -> None:
+        """Leave the group."""
+        self.commit()
+        self._client.close()
+
+    def _held(self) -> list[TopicPartition]:
+        return [TopicPartition(self._topic.name, p) for p in self.positions]
+
+    def _take(self, message: Message) -> None:
+        error = message.error()
+        if error is None:
+            record = _raw(message)
+            if record.partition in self.positions:
+                self.in_hand.append(record)
+        elif error.fatal():
+            raise SessionOver(error.name(), fatal=True)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise Refused("a stored offset is not in the log: was the topic made anew?")
+        elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
+            raise SessionOver(error.name())
+        else:
+            log.warning("consumer error", extra={"reason": error.name()})
+
+    def _raise_trouble(self) -> None:
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
+
+    def _on_assign(self, client: Client, places: list[TopicPartition]) -> None:
+        try:
+            stored = load_offsets(self._engine, self._topic, [p.partition for p in places])
+            for place in places:
+                place.offset = stored[place.partition]
+            client.incremental_assign(places)
+            if self._paused:
+                client.pause(places)
+            self.positions |= stored
+        except Exception as error:  # noqa: BLE001  (a callback must not raise)
+            self._trouble = error
+        log.info("assigned", extra={"partitions": [p.partition for p in places]})
+
+    def _on_revoke(self, client: Client, places: list[TopicPartition]) -> None:
+        gone = {p.partition for p in places}
+        self.in_hand = [r for r in self.in_hand if r.partition not in gone]
+        for partition in gone:
+            self.positions.pop(partition, None)
+            self._uncommitted.pop(partition, None)
+            self.stopped.pop(partition, None)
+        log.info("revoked", extra={"partitions": sorted(gone)})
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._trouble = SessionOver(error.name(), fatal=True)
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            log.warning("no broker answers")
+
+
+def load_offsets(engine: Engine, topic: Topic, partitions: Sequence[int]) -> dict[int, int]:
+    """The stored next offsets, made as 0 where there are none. Raises Refused."""
+    parameters = {"topic": topic.name, "partitions": list(partitions), "topic_id": topic.id}
+    with engine.begin() as connection:
+        connection.execute(_MAKE_OFFSETS, parameters)
+        rows = connection.execute(_LOAD_OFFSETS, parameters).all()
+    if other := {row.topic_id for row in rows} - {topic.id}:
+        raise Refused(
+            f"the stored offsets are of the topic with id {other.pop()}, but {topic.name}"
+            f" has id {topic.id}: restore that topic, or empty this schema"
+        )
+    return {row.partition: row.next_offset for row in rows}
+
+
+_MAKE_OFFSETS = text(
+    "INSERT INTO offsets (topic, partition, next_offset, topic_id)"
+    " SELECT :topic, p, 0, :topic_id FROM unnest(cast(:partitions AS int[])) AS p"
+    " ORDER BY p ON CONFLICT DO NOTHING"
+)
+_LOAD_OFFSETS = text(
+    "SELECT partition, next_offset, topic_id FROM offsets"
+    " WHERE topic = :topic AND partition = ANY (cast(:partitions AS int[]))"
+)
+
+
+def _raw(message: Message) -> RawRecord:
+    headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    return RawRecord(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=headers,
+        timestamp_ms=message.timestamp()[1],
+    )

@@ -1,0 +1,71 @@
+"""How to reach Kafka, and the client settings that the guarantees rest on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class KafkaSettings:
+    """group_protocol: `consumer` (KIP-848, Kafka 4 and newer) or `classic`."""
+
+    bootstrap_servers: str
+    client_id: str = "rollcall"
+    group_protocol: str = "consumer"
+
+    @classmethod
+    def from_env(cls, variables: Mapping[str, str]) -> "KafkaSettings":
+        """Read KAFKA_BOOTSTRAP_SERVERS, KAFKA_GROUP_PROTOCOL, REPLICA_ID. Raises ValueError."""
+        servers = variables.get("KAFKA_BOOTSTRAP_SERVERS", "")
+        if not servers:
+            raise ValueError("KAFKA_BOOTSTRAP_SERVERS is not set: give host:port of a broker")
+        protocol = variables.get("KAFKA_GROUP_PROTOCOL") or "consumer"
+        if protocol not in ("consumer", "classic"):
+            raise ValueError(f"KAFKA_GROUP_PROTOCOL must be consumer or classic, not {protocol!r}")
+        return cls(servers, variables.get("REPLICA_ID") or "rollcall", protocol)
+
+    def common(self) -> dict[str, Any]:
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": self.client_id,
+            "socket.timeout.ms": 10_000,
+            "reconnect.backoff.ms": 100,
+            "reconnect.backoff.max.ms": 1_000,
+        }
+
+    def producer(self) -> dict[str, Any]:
+        return self.common() | {
+            "enable.idempotence": True,
+            "acks": "all",
+            "partitioner": "murmur2_random",
+            "compression.type": "zstd",
+            "delivery.timeout.ms": 30_000,
+            "linger.ms": 0,
+            "queue.buffering.max.messages": 100_000,
+            "queue.buffering.max.kbytes": 65_536,
+        }
+
+    def consumer(self, group: str) -> dict[str, Any]:
+        """A consumer that keeps its offsets itself: nothing is stored or committed by itself."""
+        settings = self.common() | {
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "queued.min.messages": 1_000,
+            "queued.max.messages.kbytes": 8_192,
+            "max.poll.interval.ms": 300_000,
+            "fetch.wait.max.ms": 500,
+            "fetch.error.backoff.ms": 100,
+            "group.protocol": self.group_protocol,
+        }
+        if self.group_protocol == "classic":
+            settings |= {
+                "partition.assignment.strategy": "cooperative-sticky",
+                # The embedded broker's first join takes about half of it; its long poll does
+                # not wake for new data, so the fetch wait is the delay.
+                "session.timeout.ms": 6_000,
+                "heartbeat.interval.ms": 1_500,
+                "fetch.wait.max.ms": 100,
+            }
+        return settings

@@ -1,0 +1,339 @@
+"""The delivery ledger: what a group owes the world, in the group's own schema.
+
+A handler adds rows in its transaction, with recipients and everything that rendering needs fixed
+then. A sender takes due rows under a lease and records what became of them. A row is open while
+it is `pending`; `sent`, `failed`, `cancelled` and `settled` are final.
+
+Time is the database's, so that replicas agree on leases; every function takes `now` instead, for
+tests.
+"""
+
+import contextlib
+import json
+import math
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+STATES = ("pending", "sent", "failed", "cancelled", "settled")
+
+
+class Operations(Protocol):
+    """What is used of Alembic's `op`, so that any migration tool may run it."""
+
+    def execute(self, sqltext: str) -> object: ...
+
+
+class _Position(Protocol):
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+
+
+class Cause(Protocol):
+    """The event that a delivery is about, as the events library gives it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def position(self) -> _Position: ...
+    @property
+    def recorded_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a handler decides to send. `kind` names the template, `payload` is JSON."""
+
+    kind: str
+    recipient: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A row in a sender's hand: the message, its cause, and which attempt this is."""
+
+    id: int
+    event_key: str
+    event_id: str
+    kind: str
+    recipient: str
+    payload: Mapping[str, Any]
+    attempts: int  # this one included
+    age: float  # seconds since the row was added
+
+
+CREATE_V1 = (
+    # The cut-off: a new group owes nothing for events that the log held before its schema.
+    "CREATE TABLE ledger_cutoff (at timestamptz NOT NULL)",
+    "INSERT INTO ledger_cutoff VALUES (clock_timestamp())",
+    """CREATE TABLE deliveries (
+         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+         event_key uuid NOT NULL, event_id uuid NOT NULL,
+         topic text NOT NULL, partition integer NOT NULL, "offset" bigint NOT NULL,
+         kind text NOT NULL, recipient text NOT NULL, payload jsonb NOT NULL,
+         state text NOT NULL
+           CHECK (state IN ('pending', 'sent', 'failed', 'cancelled', 'settled')),
+         attempts integer NOT NULL DEFAULT 0,
+         due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+         lease_until timestamptz, leased_by text,
+         last_error text,
+         created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+         finished_at timestamptz,
+         -- An event is identified by its key and its id, as everywhere.
+         UNIQUE (event_key, event_id, kind, recipient))""",
+    # Due rows; whether a row is its recipient's earliest; when a recipient was last sent to;
+    # the counts.
+    "CREATE INDEX deliveries_due ON deliveries (due_at, id) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_open ON deliveries (recipient, id) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_sent ON deliveries (recipient, finished_at) WHERE state = 'sent'",
+    "CREATE INDEX deliveries_state ON deliveries (state)",
+)
+
+
+def create_v1(op: Operations) -> None:
+    """Make the ledger in the schema that is first on the connection's search path."""
+    for statement in CREATE_V1:
+        op.execute(statement)
+
+
+def channel(schema: str) -> str:
+    """The Postgres channel on which a schema's sender hears of new rows."""
+    return f"{schema}_deliveries"
+
+
+# A settled row keeps no payload: nothing will ever be rendered from it.
+_ADD = text("""
+    WITH cutoff AS (SELECT CAST(:recorded_at AS timestamptz) < at AS passed FROM ledger_cutoff),
+    added AS (
+      INSERT INTO deliveries (event_key, event_id, topic, partition, "offset",
+                              kind, recipient, payload, state, finished_at)
+      SELECT CAST(:key AS uuid), CAST(:id AS uuid), :topic, :partition, :offset, kind, recipient,
+             CASE WHEN passed THEN '{}' ELSE payload END,
+             CASE WHEN passed THEN 'settled' ELSE 'pending' END,
+             CASE WHEN passed THEN clock_timestamp() END
+      FROM cutoff, jsonb_to_recordset(CAST(:messages AS jsonb))
+                     AS m (kind text, recipient text, payload jsonb)
+      ON CONFLICT DO NOTHING
+      RETURNING state)
+    SELECT pg_notify(current_schema() || '_deliveries', '')
+    WHERE EXISTS (SELECT FROM added WHERE state = 'pending')
+""")
+
+
+def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> None:
+    """Owe `messages` for `event`, in the caller's transaction; the sender wakes on its commit.
+
+    Repeating it changes nothing. What an event before the cut-off would have sent is settled.
+    """
+    values = [{"kind": m.kind, "recipient": m.recipient, "payload": m.payload} for m in messages]
+    if not values:
+        return
+    connection.execute(
+        _ADD,
+        {
+            "key": event.key,
+            "id": event.id,
+            "topic": event.position.topic,
+            "partition": event.position.partition,
+            "offset": event.position.offset,
+            "recorded_at": event.recorded_at,
+            "messages": json.dumps(values),
+        },
+    )
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many rows are in each state, every state named."""
+    rows = connection.execute(text("SELECT state, count(*) FROM deliveries GROUP BY state"))
+    return dict.fromkeys(STATES, 0) | dict(rows.tuples())
+
+
+# statement_timestamp() and not clock_timestamp(), which is volatile and so uses no index.
+# It is all that is ever put into a statement's text.
+_NOW = "coalesce(CAST(:now AS timestamptz), statement_timestamp())"
+
+# Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
+# is leased or waits for a retry, those behind it wait too.
+_LOCK_DUE = text(f"""
+    SELECT id FROM deliveries d
+    WHERE state = 'pending' AND due_at <= {_NOW}
+      AND (lease_until IS NULL OR lease_until <= {_NOW})
+      AND NOT EXISTS (SELECT FROM deliveries e WHERE e.recipient = d.recipient
+                        AND e.state = 'pending' AND e.id < d.id)
+      AND id <> ALL (:taken)
+    ORDER BY due_at, id LIMIT :limit
+    FOR UPDATE OF d SKIP LOCKED
+""")  # noqa: S608
+_SPACE_OUT = text(f"""
+    UPDATE deliveries d SET due_at = s.at + make_interval(secs => :spacing)
+    FROM (SELECT recipient, max(finished_at) AS at FROM deliveries
+          WHERE state = 'sent' AND finished_at > {_NOW} - make_interval(secs => :spacing)
+            AND recipient IN (SELECT recipient FROM deliveries WHERE id = ANY (:ids))
+          GROUP BY recipient) s
+    WHERE d.id = ANY (:ids) AND d.recipient = s.recipient
+    RETURNING d.id
+""")  # noqa: S608
+_LEASE = text(f"""
+    UPDATE deliveries SET attempts = attempts + 1, leased_by = :sender,
+           lease_until = {_NOW} + make_interval(secs => :lease)
+    WHERE id = ANY (:ids)
+    RETURNING id, event_key::text, event_id::text, kind, recipient, payload, attempts,
+              extract(epoch FROM {_NOW} - created_at)::float8 AS age
+""")  # noqa: S608
+
+
+def take(
+    connection: Connection,
+    sender: str,
+    *,
+    limit: int,
+    lease: float,
+    spacing: float = 0.0,
+    now: datetime | None = None,
+) -> list[Delivery]:
+    """Lease up to `limit` due rows to `sender` for `lease` seconds, at most one per recipient.
+
+    A recipient that was sent to less than `spacing` seconds ago has its row put off instead.
+    Another sender's locked rows are passed over. A lease that has ended is anybody's.
+    """
+    _durably(connection)
+    taken: set[int] = set()
+    while len(taken) < limit:
+        values = {"limit": limit - len(taken), "taken": list(taken), "now": now}
+        due = set(connection.execute(_LOCK_DUE, values).scalars())
+        put_off = _space_out(connection, due, spacing, now) if due and spacing else set()
+        taken |= due - put_off
+        if not put_off:
+            break
+    return _lease(connection, taken, sender, lease, now) if taken else []
+
+
+def _space_out(
+    connection: Connection, ids: set[int], spacing: float, now: datetime | None
+) -> set[int]:
+    """Put off those whose recipient was sent to just now. A statement of its own after the lock,
+    so that it sees what another sender has sent until then."""
+    values = {"ids": list(ids), "spacing": spacing, "now": now}
+    return set(connection.execute(_SPACE_OUT, values).scalars())
+
+
+def _lease(
+    connection: Connection, ids: set[int], sender: str, lease: float, now: datetime | None
+) -> list[Delivery]:
+    values = {"ids": list(ids), "sender": sender, "lease": lease, "now": now}
+    rows = connection.execute(_LEASE, values)
+    return [Delivery(**row) for row in rows.mappings()]
+
+
+_SENT = text(f"""
+    UPDATE deliveries SET state = 'sent', finished_at = {_NOW}, last_error = NULL,
+           lease_until = NULL, leased_by = NULL
+    WHERE id = :id AND state = 'pending'
+""")  # noqa: S608
+_NOT_SENT = text(f"""
+    UPDATE deliveries SET last_error = :reason, lease_until = NULL, leased_by = NULL,
+           state = CASE WHEN :delay IS NULL THEN 'failed' ELSE state END,
+           finished_at = CASE WHEN :delay IS NULL THEN {_NOW} END,
+           due_at = coalesce({_NOW} + make_interval(secs => CAST(:delay AS float8)), due_at)
+    WHERE id = :id AND state = 'pending' AND leased_by = :sender AND attempts = :attempts
+""")  # noqa: S608
+_RENEW = text(f"""
+    UPDATE deliveries SET lease_until = {_NOW} + make_interval(secs => :lease)
+    WHERE id = ANY (:ids) AND state = 'pending' AND leased_by = :sender
+""")  # noqa: S608
+_NEXT_DUE = text(f"""
+    SELECT extract(epoch FROM min(due_at) - {_NOW})::float8 FROM deliveries
+    WHERE state = 'pending' AND due_at > {_NOW}
+""")  # noqa: S608
+
+
+def record_sent(connection: Connection, delivery: Delivery, now: datetime | None = None) -> None:
+    """Note that the message went out: a fact, whoever holds the row by now."""
+    _durably(connection)
+    connection.execute(_SENT, {"id": delivery.id, "now": now})
+
+
+def record_not_sent(
+    connection: Connection,
+    delivery: Delivery,
+    sender: str,
+    reason: str,
+    delay: float | None,
+    now: datetime | None = None,
+) -> None:
+    """Try again in `delay` seconds, or never if it is None; if `sender` still holds the row."""
+    _durably(connection)
+    held = {"id": delivery.id, "sender": sender, "attempts": delivery.attempts}
+    connection.execute(_NOT_SENT, held | {"reason": reason, "delay": delay, "now": now})
+
+
+def renew(
+    connection: Connection,
+    ids: Sequence[int],
+    sender: str,
+    lease: float,
+    now: datetime | None = None,
+) -> None:
+    """Let the leases that `sender` still has on `ids` end in `lease` seconds; 0 gives them back."""
+    values = {"ids": list(ids), "sender": sender, "lease": lease, "now": now}
+    connection.execute(_RENEW, values)
+
+
+def next_due(connection: Connection, now: datetime | None = None) -> float | None:
+    """Seconds until a row that is not due yet becomes due; None: there is none."""
+    return connection.execute(_NEXT_DUE, {"now": now}).scalar()
+
+
+def _durably(connection: Connection) -> None:
+    """What is recorded of the world must not be forgotten by a crash of Postgres, and a row that
+    a message is about to go out for must not be either (design: what Postgres must keep)."""
+    connection.execute(text("SET LOCAL synchronous_commit TO on"))
+
+
+class Counts(Collector):
+    """The rows by state, for /status and /metrics; read at most once a second, however often asked.
+
+    While Postgres is away they are the last known.
+    """
+
+    def __init__(self, engine: Engine, max_age: float = 1.0):
+        self._engine = engine
+        self._max_age = max_age
+        self._lock = threading.Lock()
+        self._read_at = -math.inf
+        self._counts: dict[str, int] = {}
+
+    def read(self) -> dict[str, int]:
+        with self._lock:
+            if time.monotonic() - self._read_at >= self._max_age:
+                with contextlib.suppress(SQLAlchemyError), self._engine.connect() as connection:
+                    self._counts = counts(connection)
+                self._read_at = time.monotonic()
+            return dict(self._counts)
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._metric()]
+
+    def collect(self) -> Iterable[Metric]:
+        metric = self._metric()
+        for state, count in self.read().items():
+            metric.add_metric([state], count)
+        return [metric]
+
+    def _metric(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily("rollcall_ledger", "Deliveries by state.", labels=["state"])

@@ -1,0 +1,47 @@
+"""Schema migrations by Alembic, safe when several replicas start at once."""
+
+from importlib.resources import files
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
+
+# Any constant will do as long as it stays: the key of the advisory lock of migrations.
+_LOCK = 0x526F6C6C
+
+
+def upgrade(engine: Engine, package: str, *, schema: str) -> None:
+    """Bring `schema` to the newest revision in `<package>/migrations`, creating it if need be.
+
+    One replica migrates at a time; the others wait and then find nothing to do. The service's
+    `env.py` runs on the connection in `config.attributes["connection"]`.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(files(package) / "migrations"))
+    with engine.connect() as connection:
+        connection.execute(
+            text("SELECT pg_advisory_lock(:lock, hashtext(:schema))"),
+            {"lock": _LOCK, "schema": schema},
+        )
+        try:
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+            connection.commit()
+            config.attributes["connection"] = connection
+            config.attributes["schema"] = schema
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            connection.commit()
+
+
+def run_env(schema: str) -> None:
+    """The whole of a service's `env.py`: migrate inside one transaction of the given connection."""
+    from alembic import context
+
+    context.configure(
+        connection=context.config.attributes["connection"], version_table_schema=schema
+    )
+    with context.begin_transaction():
+        context.run_migrations()

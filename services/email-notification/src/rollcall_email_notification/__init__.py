@@ -1,0 +1,1 @@
+"""Mails users about what happens to them."""

@@ -1,0 +1,94 @@
+"""The routes, all of them, and the application they make."""
+
+from collections.abc import Mapping
+from itertools import groupby
+
+from starlette.datastructures import Headers
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from rollcall_gateway import bodies, problems, roles, service, users
+from rollcall_gateway.auth import Authenticator
+from rollcall_gateway.call import Call, read_body, require_media_type
+from rollcall_gateway.edge import Edge
+from rollcall_gateway.gateway import Gateway
+from rollcall_gateway.operations import Operation as Op
+from rollcall_gateway.representations import Role, Roles, User, Users
+
+USER, ROLE = "/v1/users/{id}", "/v1/roles/{id}"
+USER_ROLE = "/v1/users/{id}/roles/{role_id}"
+
+# Methods of one path stand together.
+# fmt: off
+ROUTES = [
+    Op("POST",   "/v1/users", users.create, "Create a user", 201, User, bodies.CreateUser),
+    Op("GET",    "/v1/users", users.list_, "List users", 200, Users, query=bodies.ListUsers),
+    Op("GET",    USER, users.get, "Get a user", 200, User),
+    Op("PATCH",  USER, users.update, "Change a user", 200, User, bodies.UpdateUser,
+       conditional=True),
+    Op("DELETE", USER, users.delete, "Delete a user", 204, conditional=True),
+    Op("PUT",    USER_ROLE, users.assign_role, "Assign a role", 204, conditional=True),
+    Op("DELETE", USER_ROLE, users.unassign_role, "Unassign a role", 204, conditional=True),
+    Op("POST",   "/v1/roles", roles.create, "Create a role", 201, Role, bodies.CreateRole),
+    Op("GET",    "/v1/roles", roles.list_, "List roles", 200, Roles, query=bodies.ListRoles),
+    Op("GET",    ROLE, roles.get, "Get a role", 200, Role),
+    Op("PATCH",  ROLE, roles.update, "Change a role", 200, Role, bodies.UpdateRole,
+       conditional=True),
+    Op("DELETE", ROLE, roles.delete, "Delete a role", 204, conditional=True),
+    Op("GET",    "/healthz", service.healthz, "Is the gateway alive?", 200),
+    Op("GET",    "/readyz", service.readyz, "May it be given traffic?", 200),
+    Op("GET",    "/metrics", service.metrics, "Metrics for Prometheus", 200),
+    Op("GET",    "/openapi.json", service.openapi, "This document", 200),
+    Op("GET",    "/docs", service.docs, "The document as a page", 200),
+    Op("GET",    "/docs/{file}", service.docs_file, "A file of that page", 200),
+]
+# fmt: on
+
+
+def build_app(gateway: Gateway, authenticator: Authenticator, max_in_flight: int) -> ASGIApp:
+    by_path = groupby(ROUTES, key=lambda operation: operation.path)
+    routes = [Route(path, _Methods(gateway, list(group))) for path, group in by_path]
+    router = Router(routes, redirect_slashes=False, default=_not_found)
+    return Edge(router, authenticator, max_in_flight)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    raise problems.unknown_route()
+
+
+class _Methods:
+    """All methods of one path, so that Allow names every one of them."""
+
+    def __init__(self, gateway: Gateway, operations: list[Op]):
+        self._gateway = gateway
+        self._operations: Mapping[str, Op] = {o.method: o for o in operations}
+        head = {"HEAD"} if "GET" in self._operations else set()
+        self._allow = ", ".join(sorted(self._operations.keys() | head))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        operation = self._operations.get("GET" if method == "HEAD" else method)
+        if operation is None:
+            raise problems.method_not_allowed(self._allow)
+        call = await _receive(operation, scope, receive)
+        response = await operation.handler(self._gateway, call)
+        await response(scope, receive, send)
+
+
+async def _receive(operation: Op, scope: Scope, receive: Receive) -> Call:
+    headers = Headers(scope=scope)
+    content = b""
+    if operation.body is not None:
+        require_media_type(headers, operation.media_types, patch=operation.method == "PATCH")
+        content = await read_body(headers, receive)
+    call = Call(
+        actor=scope.get("actor", ""),
+        correlation_id=scope["correlation_id"],
+        headers=headers,
+        path=scope["path_params"],
+        query_string=scope["query_string"],
+        content=content,
+    )
+    if operation.secured:
+        call.query(operation.query)  # before anything is done: an unknown parameter is refused
+    return call

@@ -1,0 +1,133 @@
+"""The OpenAPI 3.1 document, made from the route table and the structs that do the work."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from rollcall_gateway.bodies import NoQuery
+from rollcall_gateway.operations import Operation
+from rollcall_gateway.problems import MEDIA_TYPE, FieldError
+
+_REFERENCE = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"{(\w+)}")
+
+
+class Problem(msgspec.Struct):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+    deleted_at: str | None = None
+    current_version: int | None = None
+    records: int | None = None
+
+
+def document(routes: Iterable[Operation]) -> dict[str, Any]:
+    table = list(routes)
+    structs = {s for o in table for s in (o.answer, o.body, Problem) if s is not None}
+    ordered = sorted(structs, key=lambda s: s.__name__)
+    _, schemas = msgspec.json.schema_components(ordered, ref_template=_REFERENCE)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Rollcall",
+            "version": "1.0.0",
+            "summary": "Users and roles, as a log of events.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": _paths(table),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+            "responses": {"Problem": _content("What went wrong.", Problem, MEDIA_TYPE)},
+        },
+    }
+
+
+def _paths(table: Iterable[Operation]) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in table:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return paths
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.summary.rstrip("?").lower().replace(" ", "-"),
+        "summary": operation.summary,
+        "tags": [_tag(operation.path)],
+        "security": [{"bearer": []}] if operation.secured else [],
+        "parameters": list(_parameters(operation)),
+        "responses": _responses(operation),
+    }
+    if operation.body is not None:
+        schema = {"schema": _ref(operation.body)}
+        content = dict.fromkeys(operation.media_types, schema)
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _tag(path: str) -> str:
+    parts = path.split("/")
+    return parts[2] if parts[1] == "v1" else "service"
+
+
+def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+    for name in _PARAMETER.findall(operation.path):
+        schema = {"type": "string", **({"format": "uuid"} if operation.secured else {})}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for name, schema in _query_schemas(operation.query):
+        yield {"name": name, "in": "query", "schema": schema}
+    if operation.secured:
+        yield _header("Consistency-Token", "Of earlier answers: what must be visible at least.")
+    if operation.conditional:
+        yield _header("If-Match", 'The ETag that is expected, such as `"3"`.')
+    if operation.answer is not None and "{id}" in operation.path and operation.method == "GET":
+        yield _header("If-None-Match", "304 while the ETag is still this.")
+
+
+def _query_schemas(query: type[msgspec.Struct]) -> Iterable[tuple[str, Any]]:
+    if query is NoQuery:
+        return ()
+    _, components = msgspec.json.schema_components([query], ref_template=_REFERENCE)
+    properties: dict[str, Any] = components[query.__name__]["properties"]
+    return properties.items()
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    answered = _content("Done.", operation.answer)
+    if operation.secured:
+        answered["headers"] = {name: {"schema": {"type": "string"}} for name in _headers(operation)}
+    problem = {"$ref": "#/components/responses/Problem"}
+    return {str(operation.status): answered, "default": problem}
+
+
+def _headers(operation: Operation) -> Iterable[str]:
+    yield "Consistency-Token"
+    if operation.is_command or "{id}" in operation.path:
+        yield "ETag"
+    if operation.status == 201:
+        yield "Location"
+
+
+def _content(
+    description: str, struct: type[msgspec.Struct] | None, media_type: str = "application/json"
+) -> dict[str, Any]:
+    if struct is None:
+        return {"description": description}
+    return {"description": description, "content": {media_type: {"schema": _ref(struct)}}}
+
+
+def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(name=struct.__name__)}

@@ -1,0 +1,67 @@
+"""uvicorn's HTTP/1.1 protocol, with the limits that it does not set itself."""
+
+from asyncio import TimerHandle, Transport
+
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from rollcall_gateway import problems
+
+MAX_HEAD = 64 * 1024  # bytes of request line and headers, give or take one read
+HEAD_SECONDS = 20.0  # for them to arrive
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Ends connections whose request heads are too long or too slow, and says why as a problem."""
+
+    _in_head = True
+    _head_bytes = 0
+    _head_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
+            self._refuse(problems.head_too_large(MAX_HEAD))
+
+    def on_message_begin(self) -> None:
+        if not self._in_head:
+            self._await_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(problems.malformed("This is not a valid HTTP/1.1 request."))
+
+    def _await_head(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _head_arrived(self) -> None:
+        self._in_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, problem: problems.Problem) -> None:
+        self.transport.write(_raw(problem.response()))
+        self.transport.close()
+
+
+def _raw(response: Response) -> bytes:
+    headers = [*response.raw_headers, (b"connection", b"close")]
+    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+    return STATUS_LINE[response.status_code] + lines + b"\r\n" + bytes(response.body)

@@ -1,0 +1,1 @@
+"""Messages the other admins about what happens."""

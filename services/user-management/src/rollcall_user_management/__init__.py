@@ -1,0 +1,1 @@
+"""Commands, projection and queries of users and roles."""

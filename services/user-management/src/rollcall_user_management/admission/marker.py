@@ -1,0 +1,66 @@
+"""Note in groups, out of the callers' way, which admissions are in the log."""
+
+import logging
+import queue
+import threading
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from rollcall_events import Recorded
+from rollcall_user_management.admission.store import mark_appended
+
+log = logging.getLogger(__name__)
+
+_GROUP = 500
+_QUEUE = 10_000
+
+
+class Marker:
+    """Marks admissions from one thread.
+
+    A mark that is lost (Postgres away, queue full) costs a second copy of the event in the log,
+    which every consumer drops, and delays the aggregate's next command; nothing else.
+    """
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._queue: queue.Queue[tuple[str, Recorded] | None] = queue.Queue(_QUEUE)
+        self._thread = threading.Thread(target=self._run, name="marker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Mark what is waiting, then end."""
+        self._queue.put(None)
+        self._thread.join(timeout=3)
+
+    def mark(self, event_id: str, recorded: Recorded) -> None:
+        try:
+            self._queue.put_nowait((event_id, recorded))
+        except queue.Full:
+            log.warning("a mark was dropped")
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, ended = self._group(first)
+            try:
+                with self._engine.begin() as connection:
+                    mark_appended(connection, group)
+            except SQLAlchemyError as error:
+                log.warning("marks were lost", extra={"reason": type(error).__name__})
+            if ended:
+                return
+
+    def _group(self, first: tuple[str, Recorded]) -> tuple[list[tuple[str, Recorded]], bool]:
+        group = [first]
+        while len(group) < _GROUP:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return group, True
+            group.append(item)
+        return group, False

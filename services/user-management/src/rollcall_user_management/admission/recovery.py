@@ -1,0 +1,67 @@
+"""Append again what was admitted and is not known to be in the log; prune what is settled."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from rollcall_events import LogUnavailable, Publisher, Recorded
+from rollcall_user_management.admission.store import lease_unappended, prune
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0  # seconds between looks
+_LIMIT = 500
+
+
+class Recovery:
+    """Runs on every replica; a lease with backoff keeps them off each other's admissions.
+
+    The same event goes again with the same id, so a copy that was in the log after all is
+    dropped by every consumer.
+    """
+
+    def __init__(self, engine: Engine, publisher: Publisher, mark: Callable[[str, Recorded], None]):
+        self._engine = engine
+        self._publisher = publisher
+        self._mark = mark
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=3)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(INTERVAL):
+            try:
+                self.once()
+            except (SQLAlchemyError, LogUnavailable) as error:
+                log.warning("recovery waits", extra={"reason": type(error).__name__})
+
+    def once(self) -> int:
+        """One look. Returns how many admissions were appended again."""
+        if not self._publisher.available:
+            return 0
+        with self._engine.begin() as connection:
+            leased = lease_unappended(connection, _LIMIT)
+        with self._engine.begin() as connection:
+            prune(connection, _LIMIT)
+        for event_id, record in leased:
+            self._append(event_id, self._publisher.append(record))
+        if leased:
+            log.info("appended again", extra={"admissions": len(leased)})
+        return len(leased)
+
+    def _append(self, event_id: str, future: Future[Recorded]) -> None:
+        def done(f: Future[Recorded]) -> None:
+            if f.exception() is None:
+                self._mark(event_id, f.result())
+
+        future.add_done_callback(done)

@@ -1,0 +1,99 @@
+"""The gRPC server: two services, health, deadlines and bounds."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+from rollcall.users.v1 import commands_pb2_grpc, queries_pb2_grpc
+from rollcall_user_management.api.errors import status_of
+
+log = logging.getLogger(__name__)
+
+Handle = Callable[[Any], Awaitable[Any]]
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a taken port is an error, not a second listener
+    ("grpc.max_connection_age_ms", 300_000),  # so that new replicas get traffic
+    ("grpc.max_connection_age_grace_ms", 15_000),
+    ("grpc.max_receive_message_length", 4 * 1_024 * 1_024),
+)
+_MAX_CONCURRENT = 512
+_GRACE = 2.0  # seconds that calls in flight may take at shutdown
+
+
+def _rpc(handle: Handle) -> Callable[..., Awaitable[Any]]:
+    async def call(self: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await handle(request)
+        except Exception as error:  # noqa: BLE001  (everything becomes a status)
+            code, status = status_of(error)
+            await context.abort(
+                code, status.message, (("grpc-status-details-bin", status.SerializeToString()),)
+            )
+
+    return call
+
+
+def _servicer(base: type, handle: Handle) -> Any:
+    """A servicer of a generated base class whose every method goes to the same handler."""
+    methods = {name: _rpc(handle) for name in vars(base) if not name.startswith("_")}
+    return type(base.__name__, (base,), methods)()
+
+
+class GrpcServer:
+    """Serves on its own event loop and thread, from `start` until `stop`."""
+
+    def __init__(self, host: str, port: int, command: Handle, query: Handle):
+        self.failed = threading.Event()
+        self._address = f"{host}:{port}"
+        self._command, self._query = command, query
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="grpc", daemon=True)
+        self._server: grpc.aio.Server | None = None
+        self._health: HealthServicer | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+        self._run(self._start()).result(10)
+
+    def stop(self) -> None:
+        """Take no new calls, finish those in flight, end."""
+        self._run(self._stop()).result(_GRACE + 2)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=2)
+
+    async def _start(self) -> None:
+        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_CONCURRENT)
+        commands_pb2_grpc.add_UserCommandServiceServicer_to_server(
+            _servicer(commands_pb2_grpc.UserCommandServiceServicer, self._command), self._server
+        )
+        queries_pb2_grpc.add_UserQueryServiceServicer_to_server(
+            _servicer(queries_pb2_grpc.UserQueryServiceServicer, self._query), self._server
+        )
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for name in (
+            "",
+            "rollcall.users.v1.UserCommandService",
+            "rollcall.users.v1.UserQueryService",
+        ):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._server.add_insecure_port(self._address)
+        await self._server.start()
+        log.info("serving", extra={"address": self._address})
+
+    async def _stop(self) -> None:
+        if self._health is not None:
+            await self._health.enter_graceful_shutdown()
+        if self._server is not None:
+            await self._server.stop(_GRACE)
+
+    def _run(self, coroutine: Any) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)

@@ -1,0 +1,85 @@
+"""The composition root: every part is made here, and knows only what it is given."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rollcall_events import Consumer, Publisher
+from rollcall_service.lifecycle import Component
+from rollcall_service.management import ManagementServer
+from rollcall_service.migrations import upgrade
+from rollcall_service.postgres import make_engine
+from rollcall_user_management.admission.marker import Marker
+from rollcall_user_management.admission.recovery import Recovery
+from rollcall_user_management.api.server import GrpcServer
+from rollcall_user_management.commands.service import CommandService
+from rollcall_user_management.projection.handlers import subscription
+from rollcall_user_management.queries.positions import Positions
+from rollcall_user_management.queries.service import QueryService
+from rollcall_user_management.readstore import live_schema
+from rollcall_user_management.settings import SCHEMA, SERVICE, Settings
+
+WORKERS = 8  # threads that talk to Postgres for commands and queries
+BACKGROUND = 4  # connections of the projection, the marker, the recovery and the listener
+
+
+def prepare(settings: Settings) -> str:
+    """Bring the database up to date; the schema of the live generation."""
+    engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=1)
+    try:
+        upgrade(engine, "rollcall_user_management", schema=SCHEMA)
+        return live_schema(engine)
+    finally:
+        engine.dispose()
+
+
+def build(settings: Settings) -> Sequence[Component]:
+    """The components in the order they start."""
+    schema = prepare(settings)
+    engine = make_engine(
+        settings.database_url, schema=f"{schema},{SCHEMA}", pool_size=WORKERS + BACKGROUND
+    )
+    executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="postgres")
+    publisher = Publisher(settings.kafka, "users", f"/services/{SERVICE}")
+    marker = Marker(engine)
+    positions = Positions(engine, schema)
+    commands = CommandService(engine, publisher, executor, marker.mark, positions.topic_id)
+    queries = QueryService(engine, executor, positions)
+    consumer = Consumer(
+        subscription(schema),
+        settings.kafka,
+        engine,
+        on_topic=lambda topic: positions.set_topic_id(topic.id),
+    )
+    management = ManagementServer(
+        settings.management_host,
+        settings.management_port,
+        healthy=consumer.healthy,
+        ready=consumer.ready,
+        status=lambda: status(settings.replica_id, consumer),
+    )
+    return [
+        management,
+        publisher,
+        marker,
+        Recovery(engine, publisher, marker.mark),
+        positions,
+        consumer,
+        GrpcServer(settings.grpc_host, settings.grpc_port, commands.handle, queries.answer),
+    ]
+
+
+def status(replica_id: str, consumer: Consumer) -> Mapping[str, Any]:
+    held = consumer.status()
+    return {
+        "id": replica_id,
+        "service": SERVICE,
+        "group": SERVICE,
+        "pid": os.getpid(),
+        "state": held.state,
+        "partitions": {"users": list(held.partitions)},
+        "lag_records": held.lag_records,
+        "lag_seconds": held.lag_seconds,
+        "stopped_partitions": {str(p): why for p, why in held.stopped_partitions.items()},
+    }

@@ -1,0 +1,1 @@
+"""Commands: validate, decide, admit, append, acknowledge."""

@@ -1,0 +1,149 @@
+"""The form of commands: lengths, characters, addresses. Rules of state are the domain's."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+
+from rollcall.users.v1 import commands_pb2 as pb
+from rollcall_events.codec import Malformed, check_storable
+from rollcall_events.ids import is_uuid
+
+MAX_NAME = 200
+MAX_DESCRIPTION = 500
+MAX_PERMISSIONS = 200
+MAX_ATTRIBUTES_BYTES = 32 * 1_024
+MAX_COMMAND_ID = 200
+
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")
+_PERMISSION = re.compile(r"[a-z0-9*][a-z0-9_.:*/-]{0,99}")
+_ACTOR = re.compile(r"(users|tokens|services)/[A-Za-z0-9._-]{1,100}")
+
+Problem = tuple[str, str]  # field, what is wrong with it
+
+
+class InvalidFields(Exception):
+    """The command is malformed. problems: every field at fault, with what would be right."""
+
+    def __init__(self, problems: list[Problem]):
+        super().__init__(", ".join(field for field, _ in problems))
+        self.problems = problems
+
+
+def validated(command: Any) -> Any:
+    """The command with its texts in normal form (trimmed, NFC, the e-mail's domain lower-case).
+
+    Raises InvalidFields. The command itself stays as it is.
+    """
+    tidy = type(command)()
+    tidy.CopyFrom(command)
+    problems = [*_context(tidy.context), *_ids(tidy)]
+    for name, check in _CHECKS.items():
+        if _given(tidy, name):
+            problems += ((name, problem) for problem in check(tidy, name))
+    if problems:
+        raise InvalidFields(problems)
+    return tidy
+
+
+def _given(command: Any, name: str) -> bool:
+    """Whether the command has the field and, where it may be absent, the caller gave it."""
+    field = command.DESCRIPTOR.fields_by_name.get(name)
+    if field is None:
+        return False
+    return not field.has_presence or command.HasField(name)
+
+
+def _context(context: pb.CommandContext) -> Iterator[Problem]:
+    if not 0 < len(context.command_id) <= MAX_COMMAND_ID or not context.command_id.isprintable():
+        yield "context.command_id", f"must have 1 to {MAX_COMMAND_ID} printable characters"
+    if not _ACTOR.fullmatch(context.actor):
+        yield "context.actor", "must be users/<id>, tokens/<id> or services/<name>"
+    if len(context.correlation_id) > MAX_COMMAND_ID or not context.correlation_id.isprintable():
+        yield "context.correlation_id", f"must have at most {MAX_COMMAND_ID} printable characters"
+
+
+def _ids(command: Any) -> Iterator[Problem]:
+    for name in ("user_id", "role_id"):
+        if name in command.DESCRIPTOR.fields_by_name and not is_uuid(getattr(command, name)):
+            yield name, "must be a UUID in lower case"
+
+
+def _email(command: Any, name: str) -> Iterator[str]:
+    try:
+        address = validate_email(
+            getattr(command, name).strip(), check_deliverability=False, globally_deliverable=False
+        )
+    except EmailNotValidError:
+        yield "must be an e-mail address, such as ada@example.com"
+        return
+    if "." not in address.domain:
+        yield "must have a domain with a dot, such as example.com"
+    setattr(command, name, address.normalized)
+
+
+def _name(command: Any, name: str) -> Iterator[str]:
+    tidy = _tidy(command, name)
+    if not 0 < len(tidy) <= MAX_NAME:
+        yield f"must have 1 to {MAX_NAME} characters"
+    if _unprintable(tidy):
+        yield "must not contain control characters"
+
+
+def _description(command: Any, name: str) -> Iterator[str]:
+    tidy = _tidy(command, name)
+    if len(tidy) > MAX_DESCRIPTION:
+        yield f"must have at most {MAX_DESCRIPTION} characters"
+    if _unprintable(tidy.replace("\n", "")):
+        yield "must not contain control characters other than line breaks"
+
+
+def _locale(command: Any, name: str) -> Iterator[str]:
+    locale = getattr(command, name)
+    if locale and not (len(locale) <= 35 and _LOCALE.fullmatch(locale)):
+        yield "must be a language tag, such as en or pt-BR"
+
+
+def _permissions(command: Any, name: str) -> Iterator[str]:
+    value = getattr(command, name)
+    permissions = value.values if isinstance(value, pb.Permissions) else value
+    if len(permissions) > MAX_PERMISSIONS:
+        yield f"must be at most {MAX_PERMISSIONS}"
+    if not all(_PERMISSION.fullmatch(p) for p in permissions):
+        yield "must consist of lower-case letters, digits and _ . : * / -, such as users:read"
+    if len(set(permissions)) != len(permissions):
+        yield "must not repeat themselves"
+
+
+def _attributes(command: Any, name: str) -> Iterator[str]:
+    value = getattr(command, name)
+    if value.ByteSize() > MAX_ATTRIBUTES_BYTES:
+        yield f"must encode to at most {MAX_ATTRIBUTES_BYTES} bytes"
+        return
+    try:
+        check_storable(value)
+    except Malformed as error:
+        yield str(error)
+
+
+def _tidy(command: Any, name: str) -> str:
+    tidy = unicodedata.normalize("NFC", getattr(command, name)).strip()
+    setattr(command, name, tidy)
+    return tidy
+
+
+def _unprintable(text: str) -> bool:
+    return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
+
+
+_CHECKS: Mapping[str, Callable[[Any, str], Iterator[str]]] = {
+    "email": _email,
+    "name": _name,
+    "locale": _locale,
+    "description": _description,
+    "permissions": _permissions,
+    "attributes": _attributes,
+    "attributes_patch": _attributes,
+}

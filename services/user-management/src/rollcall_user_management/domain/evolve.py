@@ -1,0 +1,99 @@
+"""(state, event) → state. Every event that the lifecycle rule lets through is applied."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from rollcall.users.v1 import events_pb2 as pb
+from rollcall_user_management.domain.attributes import to_dict
+from rollcall_user_management.domain.state import Role, Stamp, User
+
+
+def _user_created(user: User, event: pb.UserCreatedEvent, at: Stamp) -> User:
+    user = replace(user, created_at=at.recorded_at)
+    return _person(user, event.person, event.status, at)
+
+
+def _user_updated(user: User, event: pb.UserUpdatedEvent, at: Stamp) -> User:
+    return _person(user, event.person, event.status, at)
+
+
+def _person(user: User, person: pb.Person, status: "pb.UserStatus.ValueType", at: Stamp) -> User:
+    changes: dict[str, Any] = {
+        name: getattr(person, name) for name in ("email", "name", "locale") if person.HasField(name)
+    }
+    if person.HasField("attributes"):
+        changes["attributes"] = to_dict(person.attributes)
+    if status != pb.USER_STATUS_UNSPECIFIED:
+        changes["status"] = status
+    if changes.get("email", user.email) != user.email or user.email_since is None:
+        changes["email_since"] = at
+    return replace(user, **changes)
+
+
+def _user_deleted(user: User, event: pb.UserDeletedEvent, at: Stamp) -> User:
+    return replace(user, deleted_at=at.recorded_at, roles={})
+
+
+def _logged_in(user: User, event: pb.UserLoggedInEvent, at: Stamp) -> User:
+    return replace(user, last_login_at=at.recorded_at)
+
+
+def _role_assigned(user: User, event: pb.RoleAssignedToUserEvent, at: Stamp) -> User:
+    return replace(user, roles={**user.roles, event.role_id: event.role_name})
+
+
+def _role_unassigned(user: User, event: pb.RoleUnassignedFromUserEvent, at: Stamp) -> User:
+    return replace(user, roles={k: v for k, v in user.roles.items() if k != event.role_id})
+
+
+def _role_created(role: Role, event: pb.RoleCreatedEvent, at: Stamp) -> Role:
+    return replace(
+        role,
+        name=event.name,
+        description=event.description,
+        permissions=tuple(event.permissions),
+        created_at=at.recorded_at,
+        name_since=at,
+    )
+
+
+def _role_updated(role: Role, event: pb.RoleUpdatedEvent, at: Stamp) -> Role:
+    if event.HasField("name") and event.name != role.name:
+        role = replace(role, name=event.name, name_since=at)
+    if event.HasField("description"):
+        role = replace(role, description=event.description)
+    if event.HasField("permissions"):
+        role = replace(role, permissions=tuple(event.permissions.values))
+    return role
+
+
+def _role_deleted(role: Role, event: pb.RoleDeletedEvent, at: Stamp) -> Role:
+    return replace(role, deleted_at=at.recorded_at)
+
+
+EVOLVE: Mapping[type[Any], Callable[[Any, Any, Stamp], Any]] = {
+    pb.UserCreatedEvent: _user_created,
+    pb.UserUpdatedEvent: _user_updated,
+    pb.UserDeletedEvent: _user_deleted,
+    pb.UserLoggedInEvent: _logged_in,
+    pb.RoleAssignedToUserEvent: _role_assigned,
+    pb.RoleUnassignedFromUserEvent: _role_unassigned,
+    pb.RoleCreatedEvent: _role_created,
+    pb.RoleUpdatedEvent: _role_updated,
+    pb.RoleDeletedEvent: _role_deleted,
+}
+
+
+# Facts raise no version.
+FACTS = frozenset({pb.UserLoggedInEvent})
+
+S = TypeVar("S", User, Role)
+
+
+def evolve(state: S, event: Any, at: Stamp) -> S:
+    """The state after the event, one version on unless the event is a fact without one."""
+    after: S = EVOLVE[type(event)](state, event, at)
+    if type(event) in FACTS:
+        return replace(after, last=at)
+    return replace(after, version=state.version + 1, updated_at=at.recorded_at, last=at)

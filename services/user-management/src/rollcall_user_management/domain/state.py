@@ -1,0 +1,69 @@
+"""The two aggregates as they are after some of their events."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rollcall.users.v1 import events_pb2 as pb
+
+ADMIN = "admin"  # the role that can be neither renamed nor deleted
+
+
+@dataclass(frozen=True, order=True)
+class Stamp:
+    """When and where an event was recorded; the order in which holders of a value are ranked."""
+
+    recorded_at: datetime
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class User:
+    """version 0: it never existed. roles: id → name as assigned."""
+
+    id: str
+    version: int = 0
+    email: str = ""
+    name: str = ""
+    locale: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    status: "pb.UserStatus.ValueType" = pb.USER_STATUS_ACTIVE
+    roles: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
+    last_login_at: datetime | None = None
+    email_since: Stamp | None = None  # of the event that set the e-mail
+    last: Stamp | None = None  # of the newest event
+
+    @property
+    def live(self) -> bool:
+        return self.version > 0 and self.deleted_at is None
+
+
+@dataclass(frozen=True)
+class Role:
+    """version 0: it never existed."""
+
+    id: str
+    version: int = 0
+    name: str = ""
+    description: str = ""
+    permissions: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
+    name_since: Stamp | None = None
+    last: Stamp | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.version > 0 and self.deleted_at is None
+
+
+def unique_key(text: str) -> str:
+    """What makes two e-mails or two role names the same: letter case and composition do not."""
+    return unicodedata.normalize("NFC", text).casefold()

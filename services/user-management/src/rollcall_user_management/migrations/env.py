@@ -1,0 +1,3 @@
+from rollcall_service.migrations import run_env
+
+run_env("user_management")

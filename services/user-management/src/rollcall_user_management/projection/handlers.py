@@ -1,0 +1,27 @@
+"""The projection's wiring: every event of the topic is folded, and kept in the history."""
+
+from collections.abc import Mapping
+
+from rollcall_events import EVENT_TYPES, Event, Handler, Subscription
+from rollcall_user_management.projection.batch import Batch, begin, end
+
+
+def project(event: Event, batch: Batch) -> None:
+    batch.apply(event)
+
+
+HANDLERS: Mapping[str, Handler] = dict.fromkeys(EVENT_TYPES, project)
+
+
+def subscription(schema: str) -> Subscription:
+    """The projection into one generation of the read store."""
+    return Subscription(
+        group="user-management",
+        schema=schema,
+        topic="users",
+        handlers=HANDLERS,
+        begin=begin,
+        end=end,
+        owner=True,
+        announce=True,
+    )

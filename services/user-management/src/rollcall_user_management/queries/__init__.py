@@ -1,0 +1,1 @@
+"""Queries: answered from the read store, never from Kafka."""

@@ -1,0 +1,123 @@
+"""Wait until the read store has passed positions of the log, woken by the projection's commit."""
+
+import asyncio
+import json
+import logging
+import select
+import threading
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Engine, text
+
+from rollcall.users.v1 import queries_pb2 as pb
+from rollcall_service.postgres import is_transient
+
+log = logging.getLogger(__name__)
+
+_RECONNECT = 0.5  # seconds
+
+
+class WrongTopic(Exception):
+    """A position is of another log, or of no place in this one."""
+
+
+class ReadStoreBehind(Exception):
+    """The read store did not pass the positions in time; it is `records` behind the farthest."""
+
+    def __init__(self, records: int):
+        super().__init__(f"the read store is {records} records behind")
+        self.records = records
+
+
+class Positions:
+    """What the projection, on whichever replica, has committed: partition → next offset."""
+
+    def __init__(self, engine: Engine, schema: str):
+        self._engine = engine
+        self._schema = schema
+        self._next: dict[int, int] = {}
+        self._topic_id: str | None = None
+        self._wakers: set[Callable[[], None]] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="positions", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=3)
+
+    def topic_id(self) -> str | None:
+        """Kafka's id of the topic; None as long as nobody has told it."""
+        return self._topic_id
+
+    def set_topic_id(self, topic_id: str) -> None:
+        self._topic_id = topic_id
+
+    async def passed(self, after: Sequence[pb.Position], deadline: float) -> None:
+        """Return when every position is in the read store.
+
+        deadline: seconds to wait at most. Raises WrongTopic, ReadStoreBehind.
+        """
+        if not after:
+            return
+        if self._topic_id is None and not self._next:
+            raise ReadStoreBehind(sum(p.offset + 1 for p in after))
+        if any(p.topic_id != self._topic_id or p.partition not in range(50) for p in after):
+            raise WrongTopic
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(changed.set)
+
+        self._wakers.add(wake)
+        try:
+            async with asyncio.timeout(deadline):
+                while self._behind(after):
+                    await changed.wait()
+                    changed.clear()
+        except TimeoutError:
+            raise ReadStoreBehind(self._behind(after)) from None
+        finally:
+            self._wakers.discard(wake)
+
+    def _behind(self, after: Sequence[pb.Position]) -> int:
+        return max(max(0, p.offset + 1 - self._next.get(p.partition, 0)) for p in after)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except Exception as error:
+                if not is_transient(error):
+                    log.exception("positions are not followed")
+                log.warning("positions wait for Postgres", extra={"reason": type(error).__name__})
+                self._stopping.wait(_RECONNECT)
+
+    def _listen(self) -> None:
+        """Follow the commits on a connection of its own, until it breaks."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"LISTEN {self._schema}"))
+            rows = connection.execute(
+                text("SELECT partition, next_offset, topic_id FROM offsets WHERE topic = 'users'")
+            ).all()
+            if rows:
+                self._topic_id = rows[0].topic_id
+            self._advance({row.partition: row.next_offset for row in rows})
+            driver = connection.connection.dbapi_connection
+            assert driver is not None
+            while not self._stopping.is_set():
+                select.select([driver], [], [], 0.5)
+                driver.poll()
+                while driver.notifies:
+                    payload = json.loads(driver.notifies.pop(0).payload)
+                    self._advance({int(p): offset for p, offset in payload.items()})
+
+    def _advance(self, offsets: dict[int, int]) -> None:
+        for partition, offset in offsets.items():
+            self._next[partition] = max(offset, self._next.get(partition, 0))
+        for wake in list(self._wakers):
+            wake()

@@ -1,0 +1,52 @@
+"""The way of a query: wait for its positions, then read in one short transaction."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from rollcall.users.v1 import queries_pb2 as pb
+from rollcall_events.ids import is_uuid
+from rollcall_user_management.queries.fields import InvalidField
+from rollcall_user_management.queries.positions import Positions
+from rollcall_user_management.queries.roles import get_role, list_roles
+from rollcall_user_management.queries.users import get_user, list_users
+
+DEADLINE = 5.0  # seconds that a query waits for its positions
+
+QUERIES: Mapping[type[Any], Callable[[Connection, Any], Any]] = {
+    pb.GetUserRequest: get_user,
+    pb.ListUsersRequest: list_users,
+    pb.GetRoleRequest: get_role,
+    pb.ListRolesRequest: list_roles,
+}
+
+
+class QueryService:
+    """Answers queries; blocking work runs on `executor`."""
+
+    def __init__(self, engine: Engine, executor: Executor, positions: Positions):
+        self._engine = engine
+        self._executor = executor
+        self._positions = positions
+
+    async def answer(self, request: Any) -> Any:
+        """Raises InvalidField, InvalidCursor, NotFound, WrongTopic, ReadStoreBehind."""
+        _check(request)
+        await self._positions.passed(request.after, DEADLINE)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._read, request)
+
+    def _read(self, request: Any) -> Any:
+        with self._engine.connect() as connection:
+            return QUERIES[type(request)](connection, request)
+
+
+def _check(request: Any) -> None:
+    if "id" in request.DESCRIPTOR.fields_by_name and not is_uuid(request.id):
+        raise InvalidField("id", "must be a UUID in lower case")
+    for field, value in request.ListFields():
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidField(field.name, "must not contain NUL")

@@ -1,0 +1,48 @@
+"""Users and roles as the published messages show them."""
+
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from rollcall.users.v1 import queries_pb2 as pb
+from rollcall_user_management.domain.attributes import to_struct
+from rollcall_user_management.domain.state import Role, User
+
+
+def user_message(user: User, *, conflict: bool = False) -> pb.User:
+    references = sorted(user.roles.items(), key=lambda role: (role[1], role[0]))
+    return pb.User(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        locale=user.locale,
+        attributes=to_struct(user.attributes),
+        status=user.status,
+        conflict=conflict,
+        roles=[pb.RoleReference(id=id_, name=name) for id_, name in references],
+        version=user.version,
+        created_at=timestamp(user.created_at),
+        updated_at=timestamp(user.updated_at),
+        last_login_at=timestamp(user.last_login_at),
+    )
+
+
+def role_message(role: Role, *, conflict: bool = False) -> pb.Role:
+    return pb.Role(
+        id=role.id,
+        name=role.name,
+        description=role.description,
+        permissions=role.permissions,
+        version=role.version,
+        created_at=timestamp(role.created_at),
+        updated_at=timestamp(role.updated_at),
+        conflict=conflict,
+    )
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
