@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 # Seconds before each new start. A process that ran for STEADY seconds begins with the first.
 _DELAYS = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY = 30.0
-_HOPELESS = 4  # ends in a row without ever having been ready
+_HOPELESS = 4  # ends in a row after which nobody waits for it any longer
 _LOOK = 0.05  # seconds between two probes of a process that is not ready yet
 
 
@@ -40,13 +40,20 @@ class Child:
         self.state = "starting"
         self.pid: int | None = None
         self.why = ""  # it last ended
-        self.ready = asyncio.Event()
-        self.hopeless = asyncio.Event()
         self._home = home
         self._died = died
         self._stop = asyncio.Event()
-        self._failures = 0  # ends since it was last ready
+        self._settled = asyncio.Event()  # it is ready, or has failed too often to wait for it
+        self._failures = 0  # ends in a row without having run for long
         self._task = asyncio.create_task(self._keep_running(), name=part.name)
+
+    async def until_ready(self) -> bool:
+        """Wait until it is ready: True. False when it only ends again and again."""
+        while self.state != "running":
+            await self._settled.wait()
+            if self.state != "running" and self._failures >= _HOPELESS:
+                return False
+        return True
 
     async def stop(self) -> None:
         """Ask it to end; kill it when it has not within the command's time. Never starts again."""
@@ -67,7 +74,7 @@ class Child:
                 return
             self._failures = 1 if time.monotonic() - began > _STEADY else self._failures + 1
             if self._failures >= _HOPELESS:
-                self.hopeless.set()
+                self._settled.set()
             self.state = "restarting"
             if await _set_within(self._stop, _DELAYS[min(self._failures, len(_DELAYS)) - 1]):
                 self.state = "stopped"
@@ -90,7 +97,7 @@ class Child:
         if not ending.done():
             await self._end(process, ending)
         self.pid = None
-        self.ready.clear()
+        self._settled.clear()
         self.why = _reason(await ending)
         orphans.forget(self._home.run, self.part.name)
 
@@ -103,14 +110,12 @@ class Child:
 
     async def _become_ready(self, pid: int) -> None:
         while not await self.part.ready(pid):
-            await asyncio.sleep(_LOOK)
+            if await _set_within(self._stop, _LOOK):
+                return
         self.state = "running"
-        self._failures = 0
-        self.ready.set()
+        self._settled.set()
 
-    async def _end(
-        self, process: asyncio.subprocess.Process, ending: asyncio.Task[int]
-    ) -> None:
+    async def _end(self, process: asyncio.subprocess.Process, ending: asyncio.Task[int]) -> None:
         process.send_signal(self.part.command.stop_signal)
         done, _ = await asyncio.wait({ending}, timeout=self.part.command.stop_within)
         if not done:

@@ -5,6 +5,7 @@ so that a start interrupted anywhere is completed by the next. Ends when the rea
 both, and leaves the user's id in first-user.json. One line on stderr says why it could not.
 """
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,68 +17,80 @@ from rollcall_local.home import Home
 
 FILE = "first-user.json"
 _ROLE = {"name": "admin", "description": "May do everything.", "permissions": ["*"]}
-_TIMEOUT = 20.0
-_RETRIES = 5  # of an answer that says to come back
+_TIMEOUT = 20.0  # seconds for one request
+_ATTEMPTS = 5
+_PAUSE = 1.0  # seconds, as the gateway's Retry-After says
+# Away, behind, or done already by an attempt whose answer was lost: look again.
+_PASSING = (409, 503, 504)
 
 
 class Refused(Exception):
     """The gateway did not do as asked. The message names request and answer, no personal data."""
 
+    def __init__(self, method: str, path: str, status: int):
+        super().__init__(f"{method} {path} was answered {status}")
+        self.passing = status in _PASSING
+
 
 class Gateway:
     """Requests one after the other; each sees what those before it did."""
 
-    def __init__(self, client: httpx.Client):
+    def __init__(self, client: httpx.AsyncClient):
         self._client = client
         self._seen: dict[str, str] = {}
 
-    def request(self, method: str, path: str, **arguments: Any) -> Any:
-        for _ in range(_RETRIES):
-            answer = self._client.request(method, path, headers=self._seen, **arguments)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
+    async def request(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = await self._client.request(method, path, headers=self._seen, **arguments)
         if answer.is_error:
-            raise Refused(f"{method} {path.split('?')[0]} was answered {answer.status_code}")
+            raise Refused(method, path, answer.status_code)
         if token := answer.headers.get("Consistency-Token"):
             self._seen = {"Consistency-Token": token}
         return answer.json() if answer.content else None
 
 
-def ensure(gateway: Gateway, email: str) -> str:
+async def ensure(gateway: Gateway, email: str) -> str:
     """The id of the first user, who has the role `admin`. Makes what is not there."""
-    role = _first(gateway.request("GET", "/v1/roles", params={"name": "admin"})["roles"])
-    role = role or gateway.request("POST", "/v1/roles", json=_ROLE)
-    user = _first(gateway.request("GET", "/v1/users", params={"email": email})["users"])
-    user = user or gateway.request(
+    role = _first(await gateway.request("GET", "/v1/roles", params={"name": "admin"}), "roles")
+    role = role or await gateway.request("POST", "/v1/roles", json=_ROLE)
+    user = _first(await gateway.request("GET", "/v1/users", params={"email": email}), "users")
+    user = user or await gateway.request(
         "POST", "/v1/users", json={"email": email, "name": "Administrator"}
     )
     if role["id"] not in [held["id"] for held in user["roles"]]:
-        gateway.request("PUT", f"/v1/users/{user['id']}/roles/{role['id']}")
-    gateway.request("GET", f"/v1/users/{user['id']}")  # waits for the read store
+        await gateway.request("PUT", f"/v1/users/{user['id']}/roles/{role['id']}")
+    await gateway.request("GET", f"/v1/users/{user['id']}")  # waits for the read store
     return str(user["id"])
 
 
-def main(home: Home, url: str, email: str) -> int:
+async def ensure_patiently(gateway: Gateway, email: str) -> str:
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await ensure(gateway, email)
+        except Refused as error:
+            if not error.passing:
+                raise
+            await asyncio.sleep(_PAUSE)
+    return await ensure(gateway, email)
+
+
+async def main(home: Home, url: str, email: str) -> int:
     secret = credentials.token_secret(home)
     assert secret, "made before anything is started"
     token = tokens.mint(secret, "services/platform", lifetime=300)
-    transport = httpx.HTTPTransport(retries=3)
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(
-        base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport
-    ) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT) as client:
         try:
-            home.write(FILE, {"id": ensure(Gateway(client), email)})
+            home.write(FILE, {"id": await ensure_patiently(Gateway(client), email)})
         except (Refused, httpx.HTTPError) as error:
             reason = str(error) if isinstance(error, Refused) else type(error).__name__
-            sys.stderr.write(f"the first user could not be made: {reason}\n")
+            sys.stderr.write(f"{reason}\n")
             return 1
     return 0
 
 
-def _first(items: list[dict[str, Any]]) -> dict[str, Any] | None:
-    return items[0] if items else None
+def _first(page: dict[str, list[dict[str, Any]]], name: str) -> dict[str, Any] | None:
+    return next(iter(page[name]), None)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Home(Path(sys.argv[1])), sys.argv[2], sys.argv[3]))
+    sys.exit(asyncio.run(main(Home(Path(sys.argv[1])), sys.argv[2], sys.argv[3])))

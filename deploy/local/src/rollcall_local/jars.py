@@ -50,8 +50,8 @@ def cache_directory(variables: Mapping[str, str]) -> Path:
     return root / "rollcall" / f"kafka-{KAFKA}"
 
 
-def provide(directory: Path, pinned: list[Pin], say: Callable[[str], None]) -> list[Path]:
-    """The jars in `directory`, downloaded if it does not exist, each with its pinned hash.
+def provide(directory: Path, pinned: list[Pin], say: Callable[[str], None]) -> None:
+    """See to it that `directory` has exactly the pinned jars; download them if it does not exist.
 
     Raises JarMismatch naming the jar that is unknown or differs, Unavailable when they cannot
     be downloaded.
@@ -60,7 +60,6 @@ def provide(directory: Path, pinned: list[Pin], say: Callable[[str], None]) -> l
         say("downloading Apache Kafka's jars, once for this user")
         _download(directory, pinned)
     verify(directory, pinned)
-    return [directory / pin.jar for pin in pinned]
 
 
 def verify(directory: Path, pinned: list[Pin]) -> None:

@@ -24,12 +24,11 @@ class Installation:
     """What it takes to run Kafka here: a Java, and the jars that passed verification."""
 
     java: Path
-    classpath: tuple[Path, ...]
+    jars: Path  # a directory with these jars only
 
     def program(self, main: str, *arguments: str) -> tuple[str, ...]:
-        paths = os.pathsep.join(map(str, self.classpath))
         logging = f"-Dlog4j2.configurationFile={files('rollcall_local') / 'kafka_log4j2.xml'}"
-        return (str(self.java), *_JVM, logging, "-cp", paths, main, *arguments)
+        return (str(self.java), *_JVM, logging, "-cp", f"{self.jars}/*", main, *arguments)
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,9 @@ def running(
 def install(variables: Mapping[str, str], say: Callable[[str], None]) -> Installation:
     """Find Java and provide the jars. Raises Unavailable, or JarMismatch."""
     found = java.find(variables)
-    classpath = jars.provide(jars.cache_directory(variables), jars.pins(), say)
-    return Installation(found, tuple(classpath))
+    directory = jars.cache_directory(variables)
+    jars.provide(directory, jars.pins(), say)
+    return Installation(found, directory)
 
 
 def configure(

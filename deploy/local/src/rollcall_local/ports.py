@@ -8,7 +8,7 @@ from rollcall_local.errors import PlatformError
 HOST = "127.0.0.1"
 REPLICAS = 16  # the most replicas of one service; each has consecutive ports of its own
 
-# variable → default. USER_MANAGEMENT_PORT and MANAGEMENT_PORT are the first of a range.
+# variable → default. Those in _RANGES are the first of so many consecutive ones.
 DEFAULTS: dict[str, int] = {
     "GATEWAY_PORT": 8080,
     "SMTP_PORT": 1025,
@@ -21,6 +21,8 @@ DEFAULTS: dict[str, int] = {
     "MANAGEMENT_PORT": 7100,
 }
 
+_RANGES = {"USER_MANAGEMENT_PORT": REPLICAS, "MANAGEMENT_PORT": 4 * REPLICAS}
+
 
 def from_env(variables: Mapping[str, str]) -> dict[str, int]:
     """Every port by its variable. Raises PlatformError when one is not a port."""
@@ -30,8 +32,9 @@ def from_env(variables: Mapping[str, str]) -> dict[str, int]:
 
 
 def _port(name: str, value: str) -> int:
-    if not value.isdecimal() or not 1 <= int(value) <= 65535:
-        raise PlatformError(f"{name} must be a port from 1 to 65535, not {value!r}")
+    last = 65536 - _RANGES.get(name, 1)
+    if not value.isdecimal() or not 1 <= int(value) <= last:
+        raise PlatformError(f"{name} must be a port from 1 to {last}, not {value!r}")
     return int(value)
 
 

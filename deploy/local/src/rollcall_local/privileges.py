@@ -42,7 +42,10 @@ def reachable(site: Path, parts: tuple[str, ...], name: str) -> Path:
             shutil.copytree(site / part, draft / part, copy_function=_copy_readable)
         for directory in (_COPIES, draft, *(p for p in draft.rglob("*") if p.is_dir())):
             directory.chmod(0o755)
-        draft.rename(copy)
+        try:
+            draft.rename(copy)
+        except OSError:  # another start was quicker
+            shutil.rmtree(draft)
     return copy
 
 

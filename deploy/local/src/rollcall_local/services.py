@@ -51,11 +51,11 @@ def _user_management(wiring: Wiring, number: int) -> Variables:
 
 
 def _email_notification(wiring: Wiring, number: int) -> Variables:
-    return _consumer(wiring, "email_notification") | wiring.mail
+    return _consumer(wiring, "email_notification") | dict(wiring.mail)
 
 
 def _slack_notification(wiring: Wiring, number: int) -> Variables:
-    return _consumer(wiring, "slack_notification") | wiring.slack
+    return _consumer(wiring, "slack_notification") | dict(wiring.slack)
 
 
 def _gateway(wiring: Wiring, number: int) -> Variables:

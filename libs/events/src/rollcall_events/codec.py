@@ -192,7 +192,7 @@ def check_storable(message: Message) -> None:
         elif field.type == field.TYPE_STRING:
             for text in [value] if isinstance(value, str) else value:
                 _check_text(text, field.name)
-        elif field.type == field.TYPE_ENUM and value not in field.enum_type.values_by_number:
+        elif field.enum_type is not None and value not in field.enum_type.values_by_number:
             raise Malformed(f"the field {field.name} has an unknown value")
 
 

@@ -1,9 +1,9 @@
 import os
 import sys
 
+from rollcall_service import lifecycle
 from rollcall_slack_notification.bootstrap import build
 from rollcall_slack_notification.settings import from_env
-from rollcall_service import lifecycle
 
 
 def main() -> int:

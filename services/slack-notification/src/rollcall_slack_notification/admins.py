@@ -18,6 +18,11 @@ class Person:
     email: str  # empty: cannot be found in Slack
     name: str
 
+    @property
+    def conversation(self) -> str:
+        """Slack finds people by their address, in any letter case."""
+        return self.email.lower()
+
 
 @dataclass(frozen=True)
 class Role:

@@ -4,9 +4,8 @@ Every handler folds first and tells then: told are the admins as they are after 
 the one who caused it.
 """
 
-import uuid
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import Connection
 
@@ -16,11 +15,19 @@ from rollcall_service import ledger
 from rollcall_service.ledger import Message
 from rollcall_slack_notification import admins
 from rollcall_slack_notification.admins import Person, Role
-from rollcall_slack_notification.plain import address, plain
+from rollcall_slack_notification.facts import (
+    acting_person,
+    actor_name,
+    called,
+    is_uuid,
+    laid_over,
+    listed,
+    person_changes,
+    status,
+)
+from rollcall_slack_notification.plain import plain
 
 Fields = Iterable[tuple[str, str]]
-
-_STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"}
 
 
 class Handlers:
@@ -31,39 +38,37 @@ class Handlers:
 
     def user_created(self, event: Event, connection: Connection) -> None:
         message = cast(pb.UserCreatedEvent, event.message)
-        person = _laid_over(Person(event.key, "", ""), message.person)
+        person = laid_over(Person(event.key, "", ""), message.person)
         admins.save_person(connection, person)
-        fields = [("E-mail", person.email), *_status(message.status)]
-        self._tell(event, connection, "user_created", _called(person), fields)
+        fields = [("E-mail", person.email), *status(message.status)]
+        self._tell(event, connection, "user_created", called(person), fields)
 
     def user_updated(self, event: Event, connection: Connection) -> None:
         message = cast(pb.UserUpdatedEvent, event.message)
         before = admins.person(connection, event.key) or Person(event.key, "", "")
-        after = _laid_over(before, message.person)
+        after = laid_over(before, message.person)
         admins.save_person(connection, after)
-        fields = [*_changes(before, after, message.person), *_status(message.status)]
-        self._tell(event, connection, "user_updated", _called(after), fields)
+        fields = [*person_changes(before, after, message.person), *status(message.status)]
+        self._tell(event, connection, "user_updated", called(after), fields)
 
     def user_deleted(self, event: Event, connection: Connection) -> None:
         before = admins.person(connection, event.key)
         admins.remove_person(connection, event.key)
-        self._tell(event, connection, "user_deleted", _called(before), [])
+        self._tell(event, connection, "user_deleted", called(before))
 
     def role_assigned(self, event: Event, connection: Connection) -> None:
         message = cast(pb.RoleAssignedToUserEvent, event.message)
-        if _is_uuid(message.role_id):  # otherwise it is no role's
+        if is_uuid(message.role_id):  # otherwise it is no role's
             admins.grant(connection, event.key, message.role_id, message.role_name)
-        user = _called(admins.person(connection, event.key))
-        fields = [("Role", plain(message.role_name))]
-        self._tell(event, connection, "role_assigned", user, fields)
+        user = called(admins.person(connection, event.key))
+        self._tell(event, connection, "role_assigned", user, role=plain(message.role_name))
 
     def role_unassigned(self, event: Event, connection: Connection) -> None:
         message = cast(pb.RoleUnassignedFromUserEvent, event.message)
-        if _is_uuid(message.role_id):
+        if is_uuid(message.role_id):
             admins.revoke(connection, event.key, message.role_id)
-        user = _called(admins.person(connection, event.key))
-        fields = [("Role", plain(message.role_name))]
-        self._tell(event, connection, "role_unassigned", user, fields)
+        user = called(admins.person(connection, event.key))
+        self._tell(event, connection, "role_unassigned", user, role=plain(message.role_name))
 
     def role_created(self, event: Event, connection: Connection) -> None:
         message = cast(pb.RoleCreatedEvent, event.message)
@@ -71,7 +76,7 @@ class Handlers:
         admins.save_role(connection, role)
         fields = [
             ("Description", plain(message.description)),
-            ("Permissions", _listed(message.permissions)),
+            ("Permissions", listed(message.permissions)),
         ]
         self._tell(event, connection, "role_created", role.name, fields)
 
@@ -86,24 +91,32 @@ class Handlers:
         if message.HasField("description"):
             fields.append(("Description", plain(message.description)))
         if message.HasField("permissions"):
-            fields.append(("Permissions", _listed(message.permissions.values)))
+            fields.append(("Permissions", listed(message.permissions.values)))
         admins.save_role(connection, role)
         self._tell(event, connection, "role_updated", role.name, fields)
 
     def role_deleted(self, event: Event, connection: Connection) -> None:
         role = admins.role(connection, event.key)
         admins.delete_role(connection, event.key)
-        self._tell(event, connection, "role_deleted", role.name if role else "", [])
+        self._tell(event, connection, "role_deleted", role.name if role else "")
 
     def _tell(
-        self, event: Event, connection: Connection, kind: str, subject: str, fields: Fields
+        self,
+        event: Event,
+        connection: Connection,
+        kind: str,
+        subject: str,
+        fields: Fields = (),
+        role: str = "",
     ) -> None:
+        place = event.position
         payload = {
             "subject": subject,
-            "actor": _actor(event, connection),
+            "role": role,
+            "actor": actor_name(event, connection),
             "fields": [[label, value] for label, value in fields if value],
-            "at": event.time.isoformat(),
-            "position": f"{event.position.topic}/{event.position.partition}/{event.position.offset}",
+            "at": event.time.isoformat(timespec="seconds"),
+            "position": f"{place.topic}/{place.partition}/{place.offset}",
             "version": event.sequence,
         }
         recipients = self._recipients(event, connection)
@@ -112,12 +125,7 @@ class Handlers:
     def _recipients(self, event: Event, connection: Connection) -> list[str]:
         """Conversations, each once. An address has an @, a channel has none. An actor who shares
         their address with another admin shares the conversation too, and is not told."""
-        everybody = admins.admins(connection)
-        actor = event.actor or ""
-        own = {_conversation(p) for p in everybody if f"users/{p.user_id}" == actor}
-        others = {_conversation(p) for p in everybody} - own - {""}
+        actor = acting_person(event, connection)
+        own = {actor.conversation} if actor else set()
+        others = {p.conversation for p in admins.admins(connection)} - own - {""}
         return [*sorted(others), *([self._channel] if self._channel else [])]
-
-
-def _conversation(person: Person) -> str:
-    return person.email.lower()

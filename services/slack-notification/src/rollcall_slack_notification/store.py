@@ -3,9 +3,9 @@
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 
-from rollcall_slack_notification.settings import SCHEMA
 from rollcall_service.ledger import Counts
 from rollcall_service.migrations import upgrade
+from rollcall_slack_notification.settings import SCHEMA
 
 
 class Store:

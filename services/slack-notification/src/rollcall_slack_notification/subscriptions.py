@@ -4,6 +4,8 @@ from rollcall_events import Handler, Subscription
 from rollcall_slack_notification.handlers import Handlers
 from rollcall_slack_notification.settings import SCHEMA, SERVICE
 
+TOPIC = "users"
+
 
 def handlers(channel: str | None) -> dict[str, Handler]:
     """channel: who is told of everything besides the admins."""
@@ -19,3 +21,7 @@ def handlers(channel: str | None) -> dict[str, Handler]:
         "rollcall.users.v1.RoleUpdatedEvent": tell.role_updated,
         "rollcall.users.v1.RoleDeletedEvent": tell.role_deleted,
     }
+
+
+def subscription(channel: str | None) -> Subscription:
+    return Subscription(group=SERVICE, schema=SCHEMA, topic=TOPIC, handlers=handlers(channel))

@@ -44,9 +44,11 @@ def attempt(
     with engine.connect() as connection:
         newest = load(connection, rule.aggregate, getattr(command, rule.id_field))
         role = load(connection, Role, command.role_id) if rule.refers_to_role else None
+        reference = role.state if role else None
+        assert reference is None or isinstance(reference, Role)
         connection.rollback()
         try:
-            event = decide(newest.state, command, role.state if role else None)
+            event = decide(newest.state, command, reference)
         except DomainError:
             if earlier := kept(connection, command.context.command_id):
                 return earlier

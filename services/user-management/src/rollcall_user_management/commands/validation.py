@@ -8,6 +8,7 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 
 from rollcall.users.v1 import commands_pb2 as pb
+from rollcall.users.v1.events_pb2 import Permissions
 from rollcall_events.codec import Malformed, check_storable
 from rollcall_events.ids import is_uuid
 
@@ -108,7 +109,7 @@ def _locale(command: Any, name: str) -> Iterator[str]:
 
 def _permissions(command: Any, name: str) -> Iterator[str]:
     value = getattr(command, name)
-    permissions = value.values if isinstance(value, pb.Permissions) else value
+    permissions = value.values if isinstance(value, Permissions) else value
     if len(permissions) > MAX_PERMISSIONS:
         yield f"must be at most {MAX_PERMISSIONS}"
     if not all(_PERMISSION.fullmatch(p) for p in permissions):

@@ -88,12 +88,13 @@ EVOLVE: Mapping[type[Any], Callable[[Any, Any, Stamp], Any]] = {
 # Facts raise no version.
 FACTS = frozenset({pb.UserLoggedInEvent})
 
-S = TypeVar("S", User, Role)
+S = TypeVar("S", bound=User | Role)
 
 
 def evolve(state: S, event: Any, at: Stamp) -> S:
     """The state after the event, one version on unless the event is a fact without one."""
     after: S = EVOLVE[type(event)](state, event, at)
-    if type(event) in FACTS:
-        return replace(after, last=at)
-    return replace(after, version=state.version + 1, updated_at=at.recorded_at, last=at)
+    stamped: dict[str, Any] = {"last": at}
+    if type(event) not in FACTS:
+        stamped |= {"version": state.version + 1, "updated_at": at.recorded_at}
+    return replace(after, **stamped)

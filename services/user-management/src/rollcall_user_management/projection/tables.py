@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import psycopg2.extensions
 from psycopg2.extras import Json, execute_values
 from sqlalchemy import Connection, text
 
@@ -164,5 +165,7 @@ def _upsert(connection: Connection, table: str, fields: str, rows: list[tuple[An
 
 def _many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        with connection.connection.cursor() as cursor:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg2.extensions.connection)
+        with driver.cursor() as cursor:
             execute_values(cursor, statement, rows, page_size=1_000)

@@ -7,6 +7,7 @@ import select
 import threading
 from collections.abc import Callable, Sequence
 
+import psycopg2.extensions
 from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import queries_pb2 as pb
@@ -107,13 +108,13 @@ class Positions:
             if rows:
                 self._topic_id = rows[0].topic_id
             self._advance({row.partition: row.next_offset for row in rows})
-            driver = connection.connection.dbapi_connection
-            assert driver is not None
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg2.extensions.connection)
             while not self._stopping.is_set():
                 select.select([driver], [], [], 0.5)
                 driver.poll()
                 while driver.notifies:
-                    payload = json.loads(driver.notifies.pop(0).payload)
+                    payload = json.loads(driver.notifies.pop(0).payload or "{}")
                     self._advance({int(p): offset for p, offset in payload.items()})
 
     def _advance(self, offsets: dict[int, int]) -> None:

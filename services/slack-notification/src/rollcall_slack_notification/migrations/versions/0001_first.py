@@ -12,7 +12,9 @@ down_revision = None
 def upgrade() -> None:
     schema.create_v1(op)
     ledger.create_v1(op)
-    op.execute("CREATE TABLE people (user_id uuid PRIMARY KEY, email text NOT NULL, name text NOT NULL)")
+    op.execute(
+        "CREATE TABLE people (user_id uuid PRIMARY KEY, email text NOT NULL, name text NOT NULL)"
+    )
     op.execute(
         """CREATE TABLE roles (
              role_id uuid PRIMARY KEY, name text NOT NULL, admin boolean NOT NULL,

@@ -1,0 +1,93 @@
+"""The rollcall command: what is asked, who does it, and the exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from rollcall_cli import exits
+from rollcall_cli.lifecycle import clean, down, up
+from rollcall_cli.output import Output
+from rollcall_cli.scale import scale
+from rollcall_cli.show_logs import logs
+from rollcall_cli.show_status import status
+from rollcall_cli.token import token
+from rollcall_local.client import NotRunning
+from rollcall_local.errors import PlatformError
+from rollcall_local.home import Home
+from rollcall_local.services import SERVICES
+
+Handler = Callable[[Home, argparse.Namespace, Output], int]
+
+COMMANDS: dict[str, Handler] = {
+    "up": up,
+    "down": down,
+    "clean": clean,
+    "token": token,
+    "logs": logs,
+    "status": status,
+    "scale": scale,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="rollcall", description="Operate a Rollcall platform.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    machine = argparse.ArgumentParser(add_help=False)
+    machine.add_argument("--json", action="store_true", help="answer in JSON")
+
+    def command(name: str, text: str, *, json: bool = True) -> argparse.ArgumentParser:
+        parents = [machine] if json else []
+        return commands.add_parser(name, help=text, description=text, parents=parents)
+
+    command("up", "start the platform on this machine and wait until it is ready")
+    command("down", "stop it; data stays")
+    command("clean", "stop it and remove its data")
+    command("token", "print the first user's bearer token")
+    shown = command("logs", "print the logs", json=False)
+    shown.add_argument("name", nargs="?", help="one part or replica (default: all)")
+    shown.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    shown.add_argument("-n", "--lines", type=_count, default=50, help="of each log (default 50)")
+    seen = command("status", "parts, services, replicas and what each holds")
+    seen.add_argument("--watch", action="store_true", help="show it again every second")
+    scaled = command("scale", "change how many replicas of a service run, now and at later starts")
+    scaled.add_argument("service", choices=[n for n, s in SERVICES.items() if s.most > 1])
+    scaled.add_argument("count", type=_replicas, help="1 to 16")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    output = Output(json=getattr(options, "json", False))
+    try:
+        return COMMANDS[options.command](Home.from_env(os.environ), options, output)
+    except NotRunning as error:
+        output.error(str(error))
+        return exits.UNREACHABLE
+    except PlatformError as error:
+        output.error(str(error))
+        return exits.FAILED
+    except BrokenPipeError:  # `rollcall logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except KeyboardInterrupt:
+        output.error("interrupted")
+        return 130
+
+
+def _replicas(text: str) -> int:
+    return _between(text, 1, max(service.most for service in SERVICES.values()))
+
+
+def _count(text: str) -> int:
+    return _between(text, 0, 100_000)
+
+
+def _between(text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"must be a number from {least} to {most}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""From events and views to the words that a message is made of."""
+
+import uuid
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from rollcall.users.v1 import events_pb2 as pb
+from rollcall_events import Event
+from rollcall_slack_notification import admins
+from rollcall_slack_notification.admins import Person
+from rollcall_slack_notification.plain import address, plain
+
+_STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"}
+
+
+def laid_over(before: Person, person: pb.Person) -> Person:
+    """`before` with what is present in an event laid over it."""
+    return Person(
+        before.user_id,
+        address(person.email) if person.HasField("email") else before.email,
+        plain(person.name) if person.HasField("name") else before.name,
+    )
+
+
+def person_changes(before: Person, after: Person, person: pb.Person) -> list[tuple[str, str]]:
+    changes = []
+    if before.email != after.email:
+        changes.append(("E-mail", f"{before.email} → {after.email}"))
+    if before.name != after.name:
+        changes.append(("Name", f"{before.name} → {after.name}"))
+    if person.HasField("locale"):
+        changes.append(("Locale", plain(person.locale) or "none"))
+    if person.HasField("attributes"):
+        changes.append(("Attributes", "changed"))  # their values may hold anything
+    return changes
+
+
+def status(value: pb.UserStatus.ValueType) -> list[tuple[str, str]]:
+    return [("Status", _STATUS[value])] if value in _STATUS else []
+
+
+def listed(values: Iterable[str]) -> str:
+    return plain(", ".join(values)) or "none"
+
+
+def called(person: Person | None) -> str:
+    """A user as admins know them; empty if nothing is known."""
+    return (person.name or person.email) if person else ""
+
+
+def acting_person(event: Event, connection: Connection) -> Person | None:
+    """The user who caused the event, as far as they are known."""
+    kind, _, actor_id = (event.actor or "").partition("/")
+    return admins.person(connection, actor_id) if kind == "users" and is_uuid(actor_id) else None
+
+
+def actor_name(event: Event, connection: Connection) -> str:
+    """Who caused the event, in words; empty if the event does not say."""
+    kind, _, name = plain(event.actor or "").partition("/")
+    if kind == "users":
+        return called(acting_person(event, connection)) or "a user"
+    return {"tokens": "an API token", "services": f"the service {name}"}.get(kind, "")
+
+
+def is_uuid(value: str) -> bool:
+    try:
+        uuid.UUID(value)
+    except ValueError:
+        return False
+    return True
