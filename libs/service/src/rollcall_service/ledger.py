@@ -160,7 +160,7 @@ def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> No
 def counts(connection: Connection) -> dict[str, int]:
     """How many rows are in each state, every state named."""
     rows = connection.execute(text("SELECT state, count(*) FROM deliveries GROUP BY state"))
-    return dict.fromkeys(STATES, 0) | dict(rows.tuples())
+    return dict.fromkeys(STATES, 0) | dict(rows.tuples().all())
 
 
 # statement_timestamp() and not clock_timestamp(), which is volatile and so uses no index.

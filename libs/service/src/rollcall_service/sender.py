@@ -354,6 +354,6 @@ class _Bell:
     @property
     def _driver(self) -> psycopg2.extensions.connection:
         assert self._connection is not None
-        driver = self._connection.connection.driver_connection
+        driver = self._connection.connection.dbapi_connection
         assert isinstance(driver, psycopg2.extensions.connection)
         return driver

@@ -64,8 +64,8 @@ def actor_name(event: Event, connection: Connection) -> str:
 
 
 def is_uuid(value: str) -> bool:
+    """In the usual form only: uuid.UUID takes spellings that Postgres does not."""
     try:
-        uuid.UUID(value)
+        return str(uuid.UUID(value)) == value.lower()
     except ValueError:
         return False
-    return True

@@ -1,0 +1,235 @@
+"""The ledger on a real Postgres: what is added, what may be taken, and what is recorded."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from rollcall_local.postgres import Server
+from rollcall_service import ledger
+from rollcall_service.ledger import Delivery, Message
+from rollcall_service.postgres import make_engine
+
+SCHEMA = "ledger_test"
+KEY = "018f0000-0000-7000-8000-000000000001"
+LEASE = 30.0
+
+
+@dataclass(frozen=True)
+class Place:
+    topic: str = "users"
+    partition: int = 7
+    offset: int = 42
+
+
+@dataclass(frozen=True)
+class Cause:
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    key: str = KEY
+    position: Place = Place()
+    recorded_at: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(hours=1))
+
+
+@pytest.fixture(scope="module")
+def engine(postgres: Server) -> Iterator[Engine]:
+    engine = make_engine(postgres.url(), schema=SCHEMA)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        ledger.create_v1(Migration(connection))
+    yield engine
+    engine.dispose()
+
+
+@dataclass
+class Migration:
+    connection: Connection
+
+    def execute(self, sqltext: str) -> object:
+        return self.connection.exec_driver_sql(sqltext)
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        connection.execute(text("TRUNCATE deliveries RESTART IDENTITY"))
+        connection.commit()
+        yield connection
+
+
+def owe(connection: Connection, *recipients: str, event: Cause | None = None) -> None:
+    cause = event or Cause()
+    ledger.add(connection, cause, [Message("welcome", r, {"to": r}) for r in recipients])
+    connection.commit()
+
+
+def take(connection: Connection, limit: int = 10, sender: str = "one", **more: float) -> list[str]:
+    return [d.recipient for d in leased(connection, limit, sender, **more)]
+
+
+def leased(
+    connection: Connection,
+    limit: int = 10,
+    sender: str = "one",
+    now: datetime | None = None,
+    spacing: float = 0.0,
+) -> list[Delivery]:
+    taken = ledger.take(connection, sender, limit=limit, lease=LEASE, now=now, spacing=spacing)
+    connection.commit()
+    return taken
+
+
+def later(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def test_repeating_a_handler_adds_nothing(connection: Connection) -> None:
+    event = Cause()
+    owe(connection, "ada", "bob", event=event)
+    owe(connection, "ada", "bob", event=event)
+    assert ledger.counts(connection)["pending"] == 2
+
+
+def test_events_of_two_keys_with_one_id_are_two(connection: Connection) -> None:
+    event = Cause()
+    owe(connection, "ada", event=event)
+    owe(connection, "ada", event=Cause(id=event.id, key=str(uuid.uuid4())))
+    assert ledger.counts(connection)["pending"] == 2
+
+
+def test_events_before_the_cut_off_are_settled_and_keep_no_payload(connection: Connection) -> None:
+    owe(connection, "ada", event=Cause(recorded_at=later(-3600)))
+    row = connection.execute(text("SELECT state, payload, finished_at FROM deliveries")).one()
+    assert (row.state, row.payload) == ("settled", {})
+    assert row.finished_at is not None
+    assert take(connection) == []
+
+
+def test_nothing_to_say_writes_nothing(connection: Connection) -> None:
+    ledger.add(connection, Cause(), [])
+    assert set(ledger.counts(connection).values()) == {0}
+
+
+def test_a_row_brings_what_rendering_needs(connection: Connection) -> None:
+    event = Cause()
+    owe(connection, "ada", event=event)
+    (delivery,) = leased(connection)
+    assert (delivery.event_key, delivery.event_id) == (KEY, event.id)
+    assert (delivery.kind, delivery.payload, delivery.attempts) == ("welcome", {"to": "ada"}, 1)
+    assert 0 <= delivery.age < 5
+
+
+def test_only_the_earliest_open_row_of_a_recipient(connection: Connection) -> None:
+    for recipient in ("ada", "ada", "bob"):
+        owe(connection, recipient)
+    first = leased(connection)
+    assert [d.recipient for d in first] == ["ada", "bob"]
+    assert take(connection) == []  # the second to ada waits behind the leased one
+    ledger.record_sent(connection, first[0])
+    connection.commit()
+    assert take(connection) == ["ada"]
+
+
+def test_what_waits_for_a_retry_holds_up_those_behind_it_only(connection: Connection) -> None:
+    owe(connection, "ada")
+    owe(connection, "ada")
+    (first,) = leased(connection)
+    ledger.record_not_sent(connection, first, "one", "busy", delay=60)
+    connection.commit()
+    owe(connection, "bob")
+    assert take(connection) == ["bob"]
+    assert 55 < (ledger.next_due(connection) or 0) <= 60
+    assert [d.id for d in leased(connection, now=later(61))] == [first.id, 3]
+
+
+def test_a_lease_that_ended_is_anybodys(connection: Connection) -> None:
+    owe(connection, "ada")
+    (first,) = leased(connection, sender="one")
+    assert take(connection, sender="two") == []
+    (again,) = leased(connection, sender="two", now=later(LEASE + 1))
+    assert (again.id, again.attempts) == (first.id, 2)
+
+
+def test_a_stale_sender_changes_nothing_but_what_is_a_fact(connection: Connection) -> None:
+    owe(connection, "ada")
+    (stale,) = leased(connection, sender="one")
+    leased(connection, sender="two", now=later(LEASE + 1))
+    ledger.record_not_sent(connection, stale, "one", "refused", delay=None)
+    assert ledger.counts(connection)["pending"] == 1
+    ledger.record_sent(connection, stale)
+    assert ledger.counts(connection)["sent"] == 1
+
+
+def test_a_lease_is_renewed_and_given_back(connection: Connection) -> None:
+    owe(connection, "ada")
+    (held,) = leased(connection)
+    ledger.renew(connection, [held.id], "one", LEASE, now=later(20))
+    connection.commit()
+    assert take(connection, sender="two", now=later(LEASE + 5)) == []  # type: ignore[arg-type]
+    ledger.renew(connection, [held.id], "one", 0)
+    connection.commit()
+    assert take(connection, sender="two") == ["ada"]
+
+
+def test_two_senders_never_get_one_row(engine: Engine, connection: Connection) -> None:
+    owe(connection, *(f"user{n}" for n in range(20)))
+    with engine.connect() as other:
+        mine = ledger.take(connection, "one", limit=10, lease=LEASE)
+        theirs = ledger.take(other, "two", limit=20, lease=LEASE)  # the first ten are locked
+        assert len(mine) == len(theirs) == 10
+        assert not {d.id for d in mine} & {d.id for d in theirs}
+
+
+def test_spacing_puts_a_recipient_off_and_takes_the_next_one(connection: Connection) -> None:
+    for recipient in ("ada", "ada", "bob"):
+        owe(connection, recipient)
+    (first,) = leased(connection, limit=1, spacing=1.0)
+    ledger.record_sent(connection, first)
+    connection.commit()
+    assert [d.recipient for d in leased(connection, limit=1, spacing=1.0)] == ["bob"]
+    assert 0 < (ledger.next_due(connection) or 0) <= 1.0
+    assert [d.recipient for d in leased(connection, spacing=1.0, now=later(1.01))] == ["ada"]
+
+
+def test_outcomes_commit_durably(engine: Engine, connection: Connection) -> None:
+    owe(connection, "ada")
+    connection.execute(text("SET synchronous_commit TO off"))
+    connection.commit()
+    ledger.take(connection, "one", limit=1, lease=LEASE)
+    assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+    connection.rollback()
+    assert connection.execute(text("SHOW synchronous_commit")).scalar() == "off"
+    connection.execute(text("RESET synchronous_commit"))
+    connection.commit()
+
+
+def test_counts_name_every_state_and_survive_postgres(
+    engine: Engine, connection: Connection
+) -> None:
+    owe(connection, "ada")
+    counts = ledger.Counts(engine, max_age=0)
+    assert counts.read() == dict.fromkeys(ledger.STATES, 0) | {"pending": 1}
+    away = ledger.Counts(
+        make_engine("postgresql://nobody:x@127.0.0.1:1/none", schema="none"), max_age=0
+    )
+    assert away.read() == {}
+
+
+def test_the_due_query_uses_its_indexes(connection: Connection) -> None:
+    """However many rows are done, looking for due ones must stay cheap."""
+    connection.execute(
+        text(
+            'INSERT INTO deliveries (event_key, event_id, topic, partition, "offset", kind,'
+            " recipient, payload, state) SELECT gen_random_uuid(), gen_random_uuid(), 'users', 0,"
+            " n, 'welcome', 'user' || n, '{}', 'sent' FROM generate_series(1, 20000) n"
+        )
+    )
+    connection.execute(text("ANALYZE deliveries"))
+    plan = connection.execute(
+        text("EXPLAIN " + str(ledger._LOCK_DUE)), {"limit": 8, "taken": [], "now": None}
+    ).scalars()
+    lines = "\n".join(plan)
+    assert "Seq Scan" not in lines
+    assert "deliveries_due" in lines or "deliveries_open" in lines

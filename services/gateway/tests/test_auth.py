@@ -1,0 +1,71 @@
+"""No one gets in without a token."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+Headers = Callable[..., dict[str, str]]
+NOW = int(time.time())
+
+# Changes to the claims of a good token.
+REFUSED: dict[str, dict[str, Any]] = {
+    "expired": {"exp": NOW - 60},
+    "never expires": {"exp": None},
+    "not yet issued": {"iat": NOW + 3600},
+    "another issuer": {"iss": "elsewhere"},
+    "another audience": {"aud": "elsewhere"},
+    "no subject": {"sub": None},
+    "a subject of no kind": {"sub": "admin"},
+    "a subject with more behind it": {"sub": "services/platform\n"},
+    "another secret": {"secret": "another secret that is long enough"},
+}
+
+
+@pytest.mark.parametrize("changed", REFUSED.values(), ids=REFUSED.keys())
+def test_tokens_that_are_refused(
+    api: httpx.Client, headers: Headers, changed: dict[str, Any]
+) -> None:
+    answer = api.get("/v1/users", headers=headers(**changed))
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="rollcall", error="invalid_token"'
+    assert answer.json()["type"] == "urn:rollcall:problem:unauthorized"
+
+
+UNSIGNED = jwt.encode({"sub": "services/platform", "exp": NOW + 600}, None, "none")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer x", "Basic dTpw", "Bearer a.b.c", f"Bearer {UNSIGNED}", "Bearer " + "x" * 9000],
+)  # fmt: skip
+def test_what_is_no_token(api: httpx.Client, authorization: str) -> None:
+    answer = api.get("/v1/users", headers={"Authorization": authorization})
+    assert answer.status_code == 401
+    assert "WWW-Authenticate" in answer.headers
+
+
+def test_without_a_token_nothing_is_told(api: httpx.Client) -> None:
+    del api.headers["Authorization"]
+    for method, path in [("GET", "/v1/users"), ("GET", "/v1/nothing"), ("PUT", "/v1/users")]:
+        answer = api.request(method, path)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="rollcall"'
+
+
+def test_an_expired_token_says_so(api: httpx.Client, headers: Headers) -> None:
+    answer = api.get("/v1/users", headers=headers(exp=NOW - 60))
+    assert answer.json()["detail"] == "The token has expired."
+
+
+@pytest.mark.parametrize("actor", ["services/platform", "tokens/01900000-0000-7000-8000-000000000001"])
+def test_services_and_tokens_may_ask(api: httpx.Client, headers: Headers, actor: str) -> None:
+    assert api.get("/v1/users", headers=headers(sub=actor)).status_code == 200
+
+
+def test_the_scheme_has_no_case(api: httpx.Client, headers: Headers) -> None:
+    given = headers()["Authorization"].replace("Bearer", "bEARER")
+    assert api.get("/v1/users", headers={"Authorization": given}).status_code == 200
