@@ -20,8 +20,8 @@ up: $(ENVIRONMENT) ## start everything, wait until it is ready, print the addres
 down: ## stop everything; data stays in .rollcall/
 	@if [ -x $(BIN)/rollcall ]; then $(BIN)/rollcall down; else echo "Nothing runs: there is no $(VENV)."; fi
 
-clean: down ## stop everything and remove the data
-	@rm -rf .rollcall
+clean: ## stop everything and remove the data
+	@if [ -x $(BIN)/rollcall ]; then $(BIN)/rollcall clean; else rm -rf .rollcall; fi
 
 token: $(ENVIRONMENT) ## print the first user's bearer token (make -s token)
 	@$(BIN)/rollcall token

@@ -13,12 +13,17 @@ _FIRST_PARTY = {m.package: m.distribution for m in MEMBERS}
 
 
 def imported_names(path: Path) -> Iterator[str]:
-    """Dotted names, as long as the statement tells; relative imports stay inside the package."""
+    """Dotted names, as long as the statement tells; relative imports stay inside the package.
+
+    A wheel that holds a program and not a library is found by find_spec, which counts as well.
+    """
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec"):
+            yield from (str(a.value) for a in node.args if isinstance(a, ast.Constant))
 
 
 def is_standard(name: str) -> bool:

@@ -65,8 +65,8 @@ def owe(connection: Connection, *recipients: str, event: Cause | None = None) ->
     connection.commit()
 
 
-def take(connection: Connection, limit: int = 10, sender: str = "one", **more: float) -> list[str]:
-    return [d.recipient for d in leased(connection, limit, sender, **more)]
+def take(connection: Connection, sender: str = "one", now: datetime | None = None) -> list[str]:
+    return [d.recipient for d in leased(connection, sender=sender, now=now)]
 
 
 def leased(
@@ -167,7 +167,7 @@ def test_a_lease_is_renewed_and_given_back(connection: Connection) -> None:
     (held,) = leased(connection)
     ledger.renew(connection, [held.id], "one", LEASE, now=later(20))
     connection.commit()
-    assert take(connection, sender="two", now=later(LEASE + 5)) == []  # type: ignore[arg-type]
+    assert take(connection, sender="two", now=later(LEASE + 5)) == []
     ledger.renew(connection, [held.id], "one", 0)
     connection.commit()
     assert take(connection, sender="two") == ["ada"]
@@ -211,14 +211,12 @@ def test_counts_name_every_state_and_survive_postgres(
     owe(connection, "ada")
     counts = ledger.Counts(engine, max_age=0)
     assert counts.read() == dict.fromkeys(ledger.STATES, 0) | {"pending": 1}
-    away = ledger.Counts(
-        make_engine("postgresql://nobody:x@127.0.0.1:1/none", schema="none"), max_age=0
-    )
-    assert away.read() == {}
+    away = make_engine("postgresql://nobody:x@127.0.0.1:1/none", schema="none")
+    assert ledger.Counts(away).read() == {}
 
 
-def test_the_due_query_uses_its_indexes(connection: Connection) -> None:
-    """However many rows are done, looking for due ones must stay cheap."""
+def test_looking_for_due_rows_is_cheap_however_many_are_done(connection: Connection) -> None:
+    """Also when the statistics are of a moment without open rows, as they often will be."""
     connection.execute(
         text(
             'INSERT INTO deliveries (event_key, event_id, topic, partition, "offset", kind,'
@@ -227,9 +225,8 @@ def test_the_due_query_uses_its_indexes(connection: Connection) -> None:
         )
     )
     connection.execute(text("ANALYZE deliveries"))
-    plan = connection.execute(
-        text("EXPLAIN " + str(ledger._LOCK_DUE)), {"limit": 8, "taken": [], "now": None}
-    ).scalars()
-    lines = "\n".join(plan)
-    assert "Seq Scan" not in lines
-    assert "deliveries_due" in lines or "deliveries_open" in lines
+    explain = text(f"EXPLAIN {ledger._LOCK_DUE}")
+    values = {"limit": 8, "taken": [], "now": None}
+    plan = "\n".join(connection.execute(explain, values).scalars())
+    assert "using deliveries_due on deliveries d" in plan
+    assert "using deliveries_open on deliveries e" in plan

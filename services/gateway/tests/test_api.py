@@ -124,7 +124,11 @@ def test_roles_are_created_read_changed_and_deleted(api: httpx.Client) -> None:
     role = answer.json()
     path = answer.headers["Location"]
     assert (answer.status_code, path) == (201, f"/v1/roles/{role['id']}")
-    assert (role["name"], role["description"], role["permissions"]) == ("editor", "", ["docs:write"])
+    assert (role["name"], role["description"], role["permissions"]) == (
+        "editor",
+        "",
+        ["docs:write"],
+    )
     patch = {"description": "Edits.\nAll day.", "permissions": []}
     changed = api.patch(path, json=patch, headers={"If-Match": answer.headers["ETag"]})
     assert changed.json() == role | patch | {"version": 2}
@@ -166,6 +170,11 @@ def test_a_page_may_have_another_size_but_not_another_question(api: httpx.Client
     other = api.get(f"/v1/users?q=u&page_token={token}")
     assert (other.status_code, other.json()["errors"][0]["field"]) == (400, "page_token")
     assert api.get(f"/v1/roles?page_token={token}").status_code == 400
+
+
+def test_an_empty_page_token_is_the_first_page(api: httpx.Client) -> None:
+    user = create(api)
+    assert api.get("/v1/users?page_token=").json()["users"] == [user]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def test_an_expired_token_says_so(api: httpx.Client, headers: Headers) -> None:
     assert answer.json()["detail"] == "The token has expired."
 
 
-@pytest.mark.parametrize("actor", ["services/platform", "tokens/01900000-0000-7000-8000-000000000001"])
+@pytest.mark.parametrize(
+    "actor", ["services/platform", "tokens/01900000-0000-7000-8000-000000000001"]
+)
 def test_services_and_tokens_may_ask(api: httpx.Client, headers: Headers, actor: str) -> None:
     assert api.get("/v1/users", headers=headers(sub=actor)).status_code == 200
 

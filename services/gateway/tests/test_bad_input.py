@@ -169,7 +169,6 @@ REQUESTS = {
     },
     "roles' page_size": ("GET", "/v1/roles?page_size=0", {}, None, 422, "page_size"),
     "forged page token": ("GET", "/v1/users?page_token=AAAA", {}, None, 400, "page_token"),
-    "empty page token": ("GET", "/v1/users?page_token=", {}, None, 400, "page_token"),
     "endless page token": (
         "GET",
         "/v1/users?page_token=" + "A" * 9000,

@@ -39,7 +39,7 @@ class Publisher:
         self._source = source
         self._down = threading.Event()
         self._stopping = threading.Event()
-        self._producer = Producer(settings.producer() | {"error_cb": self._on_error})
+        self._producer = Producer(settings.producer() | {"error_cb": self._on_error}, logger=log)
         self._thread = threading.Thread(target=self._poll, name="publisher", daemon=True)
 
     def start(self) -> None:

@@ -29,7 +29,7 @@ class Topic:
 
 def ensure_topic(settings: KafkaSettings, name: str, *, deadline: float = 60) -> Topic:
     """The topic, made if it does not exist. Waits up to `deadline` seconds for a broker."""
-    admin = AdminClient(settings.common() | {"log_level": 2})
+    admin = AdminClient(settings.common() | {"log_level": 2}, logger=log)
     end = time.monotonic() + deadline
     while True:
         try:

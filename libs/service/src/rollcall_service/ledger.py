@@ -101,7 +101,7 @@ CREATE_V1 = (
     "CREATE INDEX deliveries_due ON deliveries (due_at, id) WHERE state = 'pending'",
     "CREATE INDEX deliveries_open ON deliveries (recipient, id) WHERE state = 'pending'",
     "CREATE INDEX deliveries_sent ON deliveries (recipient, finished_at) WHERE state = 'sent'",
-    "CREATE INDEX deliveries_state ON deliveries (state)",
+    "CREATE INDEX deliveries_done ON deliveries (state) WHERE state <> 'pending'",
 )
 
 
@@ -159,22 +159,28 @@ def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> No
 
 def counts(connection: Connection) -> dict[str, int]:
     """How many rows are in each state, every state named."""
-    rows = connection.execute(text("SELECT state, count(*) FROM deliveries GROUP BY state"))
-    return dict.fromkeys(STATES, 0) | dict(rows.tuples().all())
+    rows = connection.execute(_COUNTS)
+    return dict.fromkeys(STATES, 0) | {row.state: row.n for row in rows}
 
+
+_COUNTS = text("""
+    SELECT state, count(*) AS n FROM deliveries WHERE state <> 'pending' GROUP BY state
+    UNION ALL SELECT 'pending', count(*) FROM deliveries WHERE state = 'pending'
+""")
 
 # statement_timestamp() and not clock_timestamp(), which is volatile and so uses no index.
 # It is all that is ever put into a statement's text.
 _NOW = "coalesce(CAST(:now AS timestamptz), statement_timestamp())"
 
 # Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
-# is leased or waits for a retry, those behind it wait too.
+# is leased or waits for a retry, those behind it wait too. A subquery and not NOT EXISTS, which
+# the planner may turn into a join of all open rows when its statistics are of a quiet moment.
 _LOCK_DUE = text(f"""
     SELECT id FROM deliveries d
     WHERE state = 'pending' AND due_at <= {_NOW}
       AND (lease_until IS NULL OR lease_until <= {_NOW})
-      AND NOT EXISTS (SELECT FROM deliveries e WHERE e.recipient = d.recipient
-                        AND e.state = 'pending' AND e.id < d.id)
+      AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
+                  AND e.state = 'pending' ORDER BY e.id LIMIT 1)
       AND id <> ALL (:taken)
     ORDER BY due_at, id LIMIT :limit
     FOR UPDATE OF d SKIP LOCKED

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 MAX_PAGE_SIZE = 200
 DEFAULT_PAGE_SIZE = 50
+MAX_FILTER = 400  # characters; longer than any e-mail, name or id
 
 Status = Literal["active", "suspended"]
 Attributes = Annotated[dict[str, Any], Meta(description="Any JSON object, at most 20 deep.")]
@@ -61,9 +62,16 @@ class NoQuery(msgspec.Struct):
 
 
 class ListUsers(msgspec.Struct):
-    q: Annotated[str, Meta(description="Part of the name or the e-mail.")] | UnsetType = UNSET
-    email: Annotated[str, Meta(description="Exactly this e-mail.")] | UnsetType = UNSET
-    role: Annotated[str, Meta(description="Id or name of a role they have.")] | UnsetType = UNSET
+    q: (
+        Annotated[str, Meta(max_length=MAX_FILTER, description="Part of the name or e-mail.")]
+        | UnsetType
+    ) = UNSET
+    email: (
+        Annotated[str, Meta(max_length=MAX_FILTER, description="Exactly this e-mail.")] | UnsetType
+    ) = UNSET
+    role: (
+        Annotated[str, Meta(max_length=MAX_FILTER, description="Id or name of a role.")] | UnsetType
+    ) = UNSET
     status: Status | UnsetType = UNSET
     order_by: Annotated[
         Literal[
@@ -77,6 +85,8 @@ class ListUsers(msgspec.Struct):
 
 
 class ListRoles(msgspec.Struct):
-    name: Annotated[str, Meta(description="Exactly this name.")] | UnsetType = UNSET
+    name: (
+        Annotated[str, Meta(max_length=MAX_FILTER, description="Exactly this name.")] | UnsetType
+    ) = UNSET
     page_size: PageSize = DEFAULT_PAGE_SIZE
     page_token: PageToken | UnsetType = UNSET

@@ -27,7 +27,7 @@ def decode_body(body: bytes, struct: type[T]) -> T:
     except RecursionError:
         raise problems.invalid_fields([FieldError(_nested(struct), "is nested too deep")]) from None
     except msgspec.ValidationError as error:
-        found = list(_explain_body(body, struct)) or [FieldError(WHOLE_BODY, _readable(error))]
+        found = list(_explain_body(body, struct)) or [_first_fault(error)]
         raise problems.invalid_fields(found) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise problems.invalid_fields(_surrogates(body, struct)) from None
@@ -71,6 +71,12 @@ def _explain_body(body: bytes, struct: type[msgspec.Struct]) -> Iterator[FieldEr
         yield from _explain(document, struct, strict=True)
     else:
         yield FieldError(WHOLE_BODY, "must be a JSON object")
+
+
+def _first_fault(error: msgspec.ValidationError) -> FieldError:
+    """For a document that can't be read past its fault: too deep, or broken off behind it."""
+    _, _, path = str(error).partition(" - at `$.")
+    return FieldError(path.rstrip("`") or WHOLE_BODY, _readable(error))
 
 
 def _explain(

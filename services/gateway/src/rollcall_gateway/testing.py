@@ -150,7 +150,7 @@ def _check_name(name: str) -> None:
         raise _invalid("name", f"must have 1 to {LONGEST_NAME} characters")
 
 
-def _merge(target: Any, patch: Any) -> Any:
+def merge(target: Any, patch: Any) -> Any:
     """RFC 7396."""
     if not isinstance(patch, dict):
         return patch
@@ -159,7 +159,7 @@ def _merge(target: Any, patch: Any) -> Any:
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = _merge(merged.get(key), value)
+            merged[key] = merge(merged.get(key), value)
     return merged
 
 
@@ -214,7 +214,7 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
                 setattr(user, name, getattr(request, name))
         user.status = request.status or user.status
         base = {} if request.clear_attributes else from_struct(user.attributes)
-        patched = to_struct(_merge(base, from_struct(request.attributes_patch)))
+        patched = to_struct(merge(base, from_struct(request.attributes_patch)))
         user.attributes.CopyFrom(patched)
         if user == old:
             return _result(self.memory, user, user.id, user=user)

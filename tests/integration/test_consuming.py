@@ -1,0 +1,189 @@
+"""The one way of consuming, on a real log and a real store."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pytest
+from integration.waiting import eventually
+from sqlalchemy import Connection, Engine, text
+
+from rollcall.users.v1 import events_pb2 as pb
+from rollcall_events import Consumer, Event, Handler, KafkaSettings, Publisher, Subscription
+from rollcall_events.codec import RawRecord
+from rollcall_events.ids import uuid7
+from rollcall_events.inbox import StaleOwner, apply
+from rollcall_events.partitioner import partition_of
+from rollcall_events.schema import CREATE_V1
+from rollcall_events.topic import ensure_topic
+
+CREATED = "rollcall.users.v1.UserCreatedEvent"
+UPDATED = "rollcall.users.v1.UserUpdatedEvent"
+
+
+def note(event: Event, connection: Connection) -> None:
+    """Keep every handled event, in the order of handling."""
+    name = event.message.person.name  # type: ignore[attr-defined]
+    if name == "poison":
+        raise ValueError(name)
+    connection.execute(
+        text("INSERT INTO seen (key, name) VALUES (:key, :name)"), {"key": event.key, "name": name}
+    )
+
+
+HANDLERS: dict[str, Handler] = {CREATED: note, UPDATED: note}
+
+
+@pytest.fixture
+def store(engine: Engine) -> Engine:
+    with engine.begin() as connection:
+        for statement in (
+            *CREATE_V1,
+            "CREATE TABLE seen (n serial PRIMARY KEY, key uuid, name text)",
+        ):
+            connection.execute(text(statement))
+    return engine
+
+
+@pytest.fixture
+def publisher(kafka_settings: KafkaSettings, topic: str) -> Iterator[Publisher]:
+    ensure_topic(kafka_settings, topic)
+    publisher = Publisher(kafka_settings, topic, "/services/test")
+    publisher.start()
+    yield publisher
+    publisher.stop()
+
+
+@contextmanager
+def consuming(settings: KafkaSettings, store: Engine, topic: str) -> Iterator[Consumer]:
+    subscription = Subscription(
+        group=f"group-{topic}", schema="public", topic=topic, handlers=HANDLERS
+    )
+    consumer = Consumer(subscription, settings, store)
+    consumer.start()
+    try:
+        yield consumer
+    finally:
+        consumer.stop()
+
+
+def names(store: Engine, key: str | None = None) -> list[str]:
+    with store.connect() as connection:
+        where = "" if key is None else "WHERE key = cast(:key AS uuid)"
+        statement = text(f"SELECT name FROM seen {where} ORDER BY n")
+        return list(connection.execute(statement, {"key": key} if key else {}).scalars())
+
+
+def create(publisher: Publisher, name: str = "0") -> str:
+    key = uuid7()
+    publisher.publish(pb.UserCreatedEvent(user_id=key, person=pb.Person(name=name))).result(10)
+    return key
+
+
+def update(publisher: Publisher, key: str, name: str) -> None:
+    publisher.publish(pb.UserUpdatedEvent(user_id=key, person=pb.Person(name=name))).result(10)
+
+
+def test_every_event_once_and_in_order(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    key = create(publisher)
+    records = []
+    for n in range(1, 40):
+        message = pb.UserUpdatedEvent(user_id=key, person=pb.Person(name=str(n)))
+        records.append(publisher.record(publisher.event(message)))
+        publisher.append(records[-1]).result(10)
+        publisher.append(records[n // 2]).result(10)  # a second copy of an earlier one
+    with consuming(kafka_settings, store, topic) as consumer:
+        eventually(lambda: consumer.status().events.get("duplicates") == 39)
+    assert names(store, key) == [str(n) for n in range(40)]
+
+
+def test_a_handler_that_raises_stops_its_partition_only(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    bad = create(publisher, "before")
+    update(publisher, bad, "poison")
+    update(publisher, bad, "after")
+    partition = partition_of(bad.encode(), 50)
+    with consuming(kafka_settings, store, topic) as consumer:
+        eventually(lambda: consumer.status().stopped_partitions)
+        others = [create(publisher, "other") for _ in range(20)]
+        well = [k for k in others if partition_of(k.encode(), 50) != partition]
+        eventually(lambda: names(store).count("other") == len(well))
+        assert names(store, bad) == ["before"]
+        assert consumer.status().stopped_partitions == {partition: "offset 1: ValueError"}
+        assert not consumer.ready()
+        assert consumer.healthy()
+
+
+def test_two_consumers_divide_the_partitions_and_hand_over(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(consuming(kafka_settings, store, topic))
+        eventually(lambda: len(first.status().partitions) == 50)
+        with consuming(kafka_settings, store, topic) as second:
+            eventually(lambda: len(second.status().partitions) == 25)
+            eventually(lambda: len(first.status().partitions) == 25)
+            keys = [create(publisher) for _ in range(100)]
+            eventually(lambda: len(names(store)) == 100)
+        for key in keys:
+            update(publisher, key, "1")
+        eventually(lambda: len(first.status().partitions) == 50, within=2)
+        eventually(lambda: len(names(store)) == 200)
+    assert all(names(store, key) == ["0", "1"] for key in keys)
+
+
+def test_postgres_connections_that_break_are_waited_for(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    with consuming(kafka_settings, store, topic) as consumer:
+        eventually(lambda: consumer.ready())
+        with store.connect() as connection:
+            connection.execute(text("LOCK TABLE seen IN ACCESS EXCLUSIVE MODE"))
+            keys = [create(publisher) for _ in range(20)]
+            # The consumer's transaction waits for the lock; end it from outside.
+            waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            eventually(lambda: connection.execute(text(waiting)).all())
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) w"))
+            eventually(lambda: consumer.status().state == "waiting: Postgres is away")
+        eventually(lambda: len(names(store)) == len(keys))
+        eventually(lambda: consumer.ready())
+    assert all(names(store, key) == ["0"] for key in keys)
+
+
+def test_a_stale_owner_changes_nothing(store: Engine) -> None:
+    with store.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO offsets (topic, partition, next_offset, topic_id)"
+                " VALUES ('t', 3, 8, '')"
+            )
+        )
+    subscription = Subscription(group="g", schema="public", topic="t", handlers=HANDLERS)
+    record = RawRecord("t", 3, 7, b"", b"", (), 0)
+
+    def attempt(start: int) -> None:
+        with store.begin() as connection:
+            apply(connection, subscription, [replace(record, offset=start)], {3: start}, 50)
+
+    with pytest.raises(StaleOwner):
+        attempt(7)
+    attempt(8)
+    with store.connect() as connection:
+        assert connection.execute(text("SELECT next_offset FROM offsets")).scalar() == 9
+
+
+def test_offsets_of_another_topic_are_refused(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    create(publisher)
+    with consuming(kafka_settings, store, topic):
+        eventually(lambda: names(store))
+    with store.begin() as connection:
+        connection.execute(text("UPDATE offsets SET topic_id = 'another'"))
+    with consuming(kafka_settings, store, topic) as consumer:
+        eventually(lambda: consumer.status().state.startswith("stopped: the stored offsets"))
+        assert consumer.healthy()
+        assert not consumer.ready()
