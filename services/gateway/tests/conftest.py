@@ -48,6 +48,16 @@ class Neighbours:
         """At once: what it had in hand is lost."""
         self.run(self._servers.pop(port).stop(None))
 
+    def hold(self, memory: Memory) -> Callable[[], None]:
+        """Every request waits from now on, until what this returns is called."""
+        event = asyncio.Event()
+        memory.pause = event
+        return lambda: self.run(self._release(memory, event))
+
+    async def _release(self, memory: Memory, event: asyncio.Event) -> None:
+        memory.pause = None
+        event.set()
+
     def close(self) -> None:
         for port in list(self._servers):
             self.kill(port)

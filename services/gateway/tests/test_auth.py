@@ -40,8 +40,16 @@ UNSIGNED = jwt.encode({"sub": "services/platform", "exp": NOW + 600}, None, "non
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer x", "Basic dTpw", "Bearer a.b.c", f"Bearer {UNSIGNED}", "Bearer " + "x" * 9000],
-)  # fmt: skip
+    [
+        "",
+        "Bearer",
+        "Bearer x",
+        "Basic dTpw",
+        "Bearer a.b.c",
+        f"Bearer {UNSIGNED}",
+        "Bearer " + "x" * 9000,
+    ],
+)
 def test_what_is_no_token(api: httpx.Client, authorization: str) -> None:
     answer = api.get("/v1/users", headers={"Authorization": authorization})
     assert answer.status_code == 401

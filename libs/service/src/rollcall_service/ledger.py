@@ -96,9 +96,11 @@ CREATE_V1 = (
          finished_at timestamptz,
          -- An event is identified by its key and its id, as everywhere.
          UNIQUE (event_key, event_id, kind, recipient))""",
-    # Due rows; whether a row is its recipient's earliest; when a recipient was last sent to;
-    # the counts.
-    "CREATE INDEX deliveries_due ON deliveries (due_at, id) WHERE state = 'pending'",
+    # Due rows; a recipient's earliest; when a recipient was last sent to; the counts. Only a
+    # condition on due_at lets the planner use the first: with statistics of a quiet moment it
+    # would look through all of it for a recipient's rows.
+    """CREATE INDEX deliveries_due ON deliveries (due_at, id)
+         WHERE state = 'pending' AND due_at IS NOT NULL""",
     "CREATE INDEX deliveries_open ON deliveries (recipient, id) WHERE state = 'pending'",
     "CREATE INDEX deliveries_sent ON deliveries (recipient, finished_at) WHERE state = 'sent'",
     "CREATE INDEX deliveries_done ON deliveries (state) WHERE state <> 'pending'",

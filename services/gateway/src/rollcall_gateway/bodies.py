@@ -16,6 +16,7 @@ MAX_FILTER = 400  # characters; longer than any e-mail, name or id
 Status = Literal["active", "suspended"]
 Attributes = Annotated[dict[str, Any], Meta(description="Any JSON object, at most 20 deep.")]
 Locale = Annotated[str, Meta(description="A BCP 47 language tag.", examples=["en", "de-CH"])]
+Filter = Annotated[str, Meta(max_length=MAX_FILTER)]
 PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE)]
 PageToken = Annotated[str, Meta(description="next_page_token of the page before.")]
 
@@ -62,16 +63,9 @@ class NoQuery(msgspec.Struct):
 
 
 class ListUsers(msgspec.Struct):
-    q: (
-        Annotated[str, Meta(max_length=MAX_FILTER, description="Part of the name or e-mail.")]
-        | UnsetType
-    ) = UNSET
-    email: (
-        Annotated[str, Meta(max_length=MAX_FILTER, description="Exactly this e-mail.")] | UnsetType
-    ) = UNSET
-    role: (
-        Annotated[str, Meta(max_length=MAX_FILTER, description="Id or name of a role.")] | UnsetType
-    ) = UNSET
+    q: Annotated[Filter, Meta(description="Part of the name or e-mail.")] | UnsetType = UNSET
+    email: Annotated[Filter, Meta(description="Exactly this e-mail.")] | UnsetType = UNSET
+    role: Annotated[Filter, Meta(description="Id or name of a role.")] | UnsetType = UNSET
     status: Status | UnsetType = UNSET
     order_by: Annotated[
         Literal[
@@ -85,8 +79,6 @@ class ListUsers(msgspec.Struct):
 
 
 class ListRoles(msgspec.Struct):
-    name: (
-        Annotated[str, Meta(max_length=MAX_FILTER, description="Exactly this name.")] | UnsetType
-    ) = UNSET
+    name: Annotated[Filter, Meta(description="Exactly this name.")] | UnsetType = UNSET
     page_size: PageSize = DEFAULT_PAGE_SIZE
     page_token: PageToken | UnsetType = UNSET

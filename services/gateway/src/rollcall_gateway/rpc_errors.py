@@ -68,6 +68,10 @@ _CODES = {
     ),
     grpc.StatusCode.CANCELLED: _Rule(503, "Unavailable", "User management stopped midway."),
 }
+# The channel takes answers only up to a size (clients.py).
+_ANSWER_TOO_LARGE = _Rule(
+    422, "Invalid field", "The page would be too large.", "page_size", "gives too large a page here"
+)
 _UNEXPECTED = _Rule(502, "Bad gateway", "User management failed.")
 
 # After these nobody knows whether a command was carried out.
@@ -89,6 +93,8 @@ def to_problem(
     if info.reason == "WRONG_TOPIC":
         return problems.wrong_topic()
     rule = _REASONS.get(info.reason) or _CODES.get(error.code(), _UNEXPECTED)
+    if not (info.reason or command) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        rule = _ANSWER_TOO_LARGE
     return _problem(rule, info, _field_errors(rule, violations, names or {}))
 
 

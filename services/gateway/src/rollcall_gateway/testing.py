@@ -7,6 +7,7 @@ write is visible at once; what a query may have to wait for is a position past t
 # ruff: noqa: N802  (gRPC names the methods)
 
 import asyncio
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -74,7 +75,8 @@ class Memory:
         self.answered: dict[str, Result] = {}
         self.contexts: deque[commands_pb2.CommandContext] = deque(maxlen=100)
         self.faults: deque[RefusedError] = deque()
-        self.pause: asyncio.Event | None = None
+        self.pause: asyncio.Event | None = None  # each request waits for it
+        self.entered = threading.Event()  # a request has come that far
 
     def get(self, kind: type[Aggregate], aggregate_id: str) -> Any:
         name = "USER" if kind is queries_pb2.User else "ROLE"
@@ -121,6 +123,7 @@ class Memory:
 async def _serve(memory: Memory, context: Context, act: Callable[[], Any]) -> Any:
     try:
         if memory.pause is not None:
+            memory.entered.set()
             await memory.pause.wait()
         if memory.faults:
             raise memory.faults.popleft()
