@@ -1,7 +1,10 @@
-"""A real Kafka and a real Postgres for the session, and a database and a topic for each test."""
+"""A real Kafka and a real Postgres for the session, and a database and a topic for each test.
 
+They are this machine's own, or containers where ROLLCALL_TEST_PLATFORM=containers asks for them.
+"""
+
+import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -11,21 +14,34 @@ from rollcall_events import KafkaSettings
 from rollcall_events.ids import uuid7
 from rollcall_local import kafka, ports, postgres
 from rollcall_local.errors import Unavailable
-from rollcall_local.postgres import Server
 from rollcall_service.postgres import make_engine
+
+IN_CONTAINERS = os.environ.get("ROLLCALL_TEST_PLATFORM") == "containers"
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The superuser's."""
+    if IN_CONTAINERS:
+        from integration import containers
+
+        with containers.postgres_url() as url:
+            yield url
+        return
     with postgres.running(tmp_path_factory.mktemp("postgres"), ports.free_port()) as server:
-        yield server
+        yield server.url()
 
 
 @pytest.fixture(scope="session")
 def kafka_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
-    directory: Path = tmp_path_factory.mktemp("kafka")
+    if IN_CONTAINERS:
+        from integration import containers
+
+        with containers.bootstrap_servers() as servers:
+            yield KafkaSettings(servers)
+        return
     try:
-        with kafka.running(directory, ports.free_port()) as broker:
+        with kafka.running(tmp_path_factory.mktemp("kafka"), ports.free_port()) as broker:
             yield KafkaSettings(broker.bootstrap_servers)
     except Unavailable as error:
         pytest.skip(f"needs Apache Kafka: {error}")
@@ -38,14 +54,14 @@ def topic() -> str:
 
 
 @pytest.fixture
-def database_url(postgres_server: Server) -> Iterator[str]:
-    """An empty database, and its superuser."""
+def database_url(postgres_url: str) -> Iterator[str]:
+    """An empty database."""
     name = f"test_{uuid7().replace('-', '')}"
-    server = make_engine(postgres_server.url(), schema="public", pool_size=1)
+    server = make_engine(postgres_url, schema="public", pool_size=1)
     admin = server.execution_options(isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(postgres_server.url()).set(database=name)
+    url = make_url(postgres_url).set(database=name)
     yield url.render_as_string(hide_password=False)
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

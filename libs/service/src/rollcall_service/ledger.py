@@ -170,9 +170,9 @@ _COUNTS = text("""
     UNION ALL SELECT 'pending', count(*) FROM deliveries WHERE state = 'pending'
 """)
 
-# statement_timestamp() and not clock_timestamp(), which is volatile and so uses no index.
-# It is all that is ever put into a statement's text.
-_NOW = "coalesce(CAST(:now AS timestamptz), statement_timestamp())"
+# One moment for a whole transaction: a row that `take` finds not due yet is one that `next_due`
+# counts. It is all that is ever put into a statement's text.
+_NOW = "coalesce(CAST(:now AS timestamptz), now())"
 
 # Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
 # is leased or waits for a retry, those behind it wait too. A subquery and not NOT EXISTS, which

@@ -1,0 +1,408 @@
+"""The sender on a real Postgres, with what goes out recorded instead of sent."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from rollcall_local import ports
+from rollcall_local.postgres import Server, running
+from rollcall_service import ledger
+from rollcall_service.ledger import Delivery, Message
+from rollcall_service.postgres import make_engine
+from rollcall_service.sender import FALLBACK, Permanent, Schedule, Sender, Transient
+
+SCHEMA = "sender_test"
+QUICK = Schedule(first=0.02, longest=0.1)
+WITHIN = 10.0  # seconds that a test waits for what must happen
+
+
+@dataclass
+class Provider:
+    """Stands where mail or Slack would: `answers` says what it does with each recipient."""
+
+    answers: dict[str, Callable[[Delivery], None]] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)  # "recipient: text"
+    tried: list[tuple[str, float]] = field(default_factory=list)  # recipient, when
+
+    def send(self, delivery: Delivery) -> None:
+        self.tried.append((delivery.recipient, time.monotonic()))
+        self.answers.get(delivery.recipient, lambda _: None)(delivery)
+        self.accepted.append(f"{delivery.recipient}: {delivery.payload['text']}")
+
+
+def prepare(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        ledger.create_v1(SimpleNamespace(execute=connection.exec_driver_sql))
+
+
+@pytest.fixture(scope="module")
+def shared(postgres: Server) -> Iterator[Engine]:
+    engine = make_engine(postgres.url(), schema=SCHEMA, pool_size=20)
+    prepare(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(shared: Engine) -> Engine:
+    with shared.begin() as connection:
+        connection.execute(text("TRUNCATE deliveries RESTART IDENTITY"))
+    return shared
+
+
+@pytest.fixture
+def start(engine: Engine) -> Iterator[Callable[..., Sender]]:
+    """Starts senders and stops them at the end."""
+    senders: list[Sender] = []
+
+    def starting(provider: Provider, **settings: Any) -> Sender:
+        settings = {"schema": SCHEMA, "name": "test", "schedule": QUICK} | settings
+        sender = Sender(engine, provider.send, **settings)
+        sender.start()
+        senders.append(sender)
+        return sender
+
+    yield starting
+    for sender in senders:
+        sender.stop()
+
+
+def owe(engine: Engine, *messages: str) -> None:
+    """Add "recipient: text" messages, each for an event of its own, in one transaction."""
+    with engine.begin() as connection:
+        for message in messages:
+            recipient, _, body = message.partition(": ")
+            ledger.add(connection, cause(), [Message("test", recipient, {"text": body})])
+
+
+def cause() -> Any:
+    return SimpleNamespace(
+        id=str(uuid.uuid4()),
+        key=str(uuid.uuid4()),
+        position=SimpleNamespace(topic="users", partition=0, offset=0),
+        recorded_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+
+
+def eventually(true: Callable[[], bool], within: float = WITHIN) -> None:
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)
+
+
+def counts(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        return {state: n for state, n in ledger.counts(connection).items() if n}
+
+
+def row(engine: Engine, recipient: str) -> Any:
+    statement = text("SELECT * FROM deliveries WHERE recipient = :r ORDER BY id LIMIT 1")
+    with engine.connect() as connection:
+        return connection.execute(statement, {"r": recipient}).one()
+
+
+def refuse(error: Exception) -> Callable[[Delivery], None]:
+    def answer(delivery: Delivery) -> None:
+        raise error
+
+    return answer
+
+
+def test_a_commit_wakes_it_at_once(engine: Engine, start: Callable[..., Sender]) -> None:
+    provider = Provider()
+    sender = start(provider)
+    owe(engine, "ada: first")
+    eventually(lambda: provider.accepted == ["ada: first"])
+    eventually(lambda: counts(engine) == {"sent": 1})
+    began = time.monotonic()
+    owe(engine, "ada: second")
+    eventually(lambda: len(provider.accepted) == 2)
+    assert time.monotonic() - began < FALLBACK / 5
+    assert sender.healthy()
+
+
+def test_order_per_recipient_while_many_send(engine: Engine, start: Callable[..., Sender]) -> None:
+    provider = Provider()
+    for name in ("one", "two", "three"):
+        start(provider, name=name, workers=4)
+    texts = [f"user{n % 5}: {n}" for n in range(100)]
+    owe(engine, *texts)
+    eventually(lambda: counts(engine) == {"sent": 100})
+    for n in range(5):
+        mine = [a for a in provider.accepted if a.startswith(f"user{n}:")]
+        assert mine == texts[n::5]
+
+
+def test_order_holds_across_retries(engine: Engine, start: Callable[..., Sender]) -> None:
+    provider = Provider()
+
+    def twice_busy(delivery: Delivery) -> None:
+        if delivery.payload["text"] == "first" and delivery.attempts < 3:
+            raise Transient("busy")
+
+    provider.answers["ada"] = twice_busy
+    start(provider)
+    owe(engine, "ada: first", "ada: second")
+    eventually(lambda: counts(engine) == {"sent": 2})
+    assert provider.accepted == ["ada: first", "ada: second"]
+    assert row(engine, "ada").attempts == 3
+
+
+def test_what_is_refused_for_good_fails_and_the_next_goes_on(
+    engine: Engine, start: Callable[..., Sender]
+) -> None:
+    provider = Provider()
+
+    def no(delivery: Delivery) -> None:
+        if delivery.payload["text"] == "bad":
+            raise Permanent("no such mailbox")
+
+    provider.answers["ada"] = no
+    start(provider)
+    owe(engine, "ada: bad", "ada: good")
+    eventually(lambda: counts(engine) == {"failed": 1, "sent": 1})
+    assert provider.accepted == ["ada: good"]
+    failed = row(engine, "ada")
+    assert (failed.last_error, failed.attempts) == ("no such mailbox", 1)
+    assert failed.leased_by is None
+    assert failed.finished_at is not None
+
+
+def test_a_failing_and_a_hanging_recipient_delay_nobody_else(
+    engine: Engine, start: Callable[..., Sender]
+) -> None:
+    hanging = threading.Event()
+    provider = Provider(
+        {"dead": refuse(Transient("busy")), "slow": lambda _: hanging.wait(WITHIN) and None}
+    )
+    start(provider, workers=3)
+    owe(engine, "dead: 1", "dead: 2", "slow: 1", "slow: 2", *(f"user{n}: hi" for n in range(30)))
+    eventually(lambda: len(provider.accepted) == 30)
+    assert not hanging.is_set()
+    hanging.set()
+
+
+def test_retry_after_is_honoured(engine: Engine, start: Callable[..., Sender]) -> None:
+    provider = Provider()
+
+    def once_limited(delivery: Delivery) -> None:
+        if delivery.attempts == 1:
+            raise Transient("ratelimited", retry_after=0.7)
+
+    provider.answers["ada"] = once_limited
+    start(provider)
+    owe(engine, "ada: hi")
+    eventually(lambda: counts(engine) == {"sent": 1})
+    (_, first), (_, second) = provider.tried
+    assert 0.7 <= second - first < 3
+
+
+def test_gives_up_at_an_age(engine: Engine, start: Callable[..., Sender]) -> None:
+    provider = Provider({"ada": refuse(Transient("busy"))})
+    start(provider, schedule=Schedule(first=0.02, longest=0.1, give_up=0.5))
+    owe(engine, "ada: hi")
+    eventually(lambda: counts(engine) == {"failed": 1})
+    assert row(engine, "ada").attempts > 1
+    assert row(engine, "ada").last_error == "busy"
+
+
+def test_a_defect_of_send_is_tried_again(engine: Engine, start: Callable[..., Sender]) -> None:
+    provider = Provider()
+
+    def broken_once(delivery: Delivery) -> None:
+        if delivery.attempts == 1:
+            raise ZeroDivisionError("with something personal")
+
+    provider.answers["ada"] = broken_once
+    sender = start(provider, workers=1)
+    owe(engine, "ada: hi")
+    eventually(lambda: counts(engine) == {"sent": 1})
+    assert sender.healthy()
+
+
+def test_the_last_error_names_nobody(engine: Engine, start: Callable[..., Sender]) -> None:
+    start(
+        Provider({"ada": refuse(KeyError("ada@example.com"))}),
+        schedule=Schedule(first=0.01, longest=0.01, give_up=0.0),
+    )
+    owe(engine, "ada: hi")
+    eventually(lambda: counts(engine) == {"failed": 1})
+    assert row(engine, "ada").last_error == "unexpected: KeyError"
+
+
+def test_spacing_holds_across_replicas(engine: Engine, start: Callable[..., Sender]) -> None:
+    provider = Provider()
+    for name in ("one", "two"):
+        start(provider, name=name, spacing=0.3)
+    owe(engine, "ada: 1", "ada: 2", "ada: 3", "bob: 1")
+    eventually(lambda: counts(engine) == {"sent": 4})
+    times = [at for who, at in provider.tried if who == "ada"]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(0.3 <= gap < 1.5 for gap in gaps)
+
+
+HOLDER = """
+import sys
+import threading
+from rollcall_service.postgres import make_engine
+from rollcall_service.sender import Sender
+
+def hang(delivery):
+    sys.stdout.write("holding\\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+engine = make_engine(sys.argv[1], schema=sys.argv[2])
+Sender(engine, hang, schema=sys.argv[2], name="killed", lease=1.0).start()
+threading.Event().wait()
+"""
+
+
+def test_what_a_killed_process_held_is_taken_over_when_its_lease_ends(
+    engine: Engine, postgres: Server, start: Callable[..., Sender]
+) -> None:
+    command = [sys.executable, "-c", HOLDER, postgres.url(), SCHEMA]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        owe(engine, "ada: hi")
+        assert process.stdout.readline() == "holding\n"
+        provider = Provider()
+        start(provider, lease=1.0)
+        # Longer than its lease: it lives and renews, so nobody takes what it holds.
+        assert not threading.Event().wait(1.5)
+        assert provider.accepted == []
+        os.kill(process.pid, signal.SIGKILL)
+    eventually(lambda: provider.accepted == ["ada: hi"], within=3)
+    eventually(lambda: counts(engine) == {"sent": 1})
+    assert row(engine, "ada").attempts == 2
+
+
+def test_stop_finishes_what_is_in_flight(engine: Engine, start: Callable[..., Sender]) -> None:
+    going = threading.Event()
+
+    def slowly(delivery: Delivery) -> None:
+        going.set()
+        threading.Event().wait(0.3)
+
+    provider = Provider({"ada": slowly})
+    sender = start(provider)
+    owe(engine, "ada: hi", "ada: next")
+    assert going.wait(WITHIN)
+    sender.stop()
+    assert provider.accepted == ["ada: hi"]
+    assert counts(engine) == {"sent": 1, "pending": 1}
+
+
+def test_stop_releases_what_hangs_within_two_seconds(
+    engine: Engine, start: Callable[..., Sender]
+) -> None:
+    going, end = threading.Event(), threading.Event()
+
+    def hang(delivery: Delivery) -> None:
+        going.set()
+        end.wait(WITHIN)
+
+    sender = start(Provider({"ada": hang}))
+    owe(engine, "ada: hi")
+    assert going.wait(WITHIN)
+    began = time.monotonic()
+    sender.stop()
+    assert time.monotonic() - began < 2
+    other = Provider()
+    start(other)
+    eventually(lambda: other.accepted == ["ada: hi"], within=2)
+    end.set()
+
+
+def test_it_goes_on_when_postgres_is_back(tmp_path: Path) -> None:
+    port = ports.free_port()
+    answered = threading.Event()
+    provider = Provider({"ada": lambda _: answered.wait(WITHIN) and None})
+    with running(tmp_path, port) as server:
+        engine = make_engine(server.url(), schema=SCHEMA, pool_size=10)
+        prepare(engine)
+        sender = Sender(engine, provider.send, schema=SCHEMA, name="test", schedule=QUICK)
+        sender.start()
+        owe(engine, "ada: accepted while Postgres was away")
+        eventually(lambda: len(provider.tried) == 1)
+    answered.set()
+    eventually(lambda: len(provider.accepted) == 1)
+    assert not sender.failed.is_set()
+    with running(tmp_path, port):
+        eventually(lambda: counts(engine) == {"sent": 1})
+        owe(engine, "bob: hi")
+        eventually(lambda: counts(engine) == {"sent": 2})
+        assert len(provider.tried) == 2
+        sender.stop()
+        engine.dispose()
+
+
+def test_a_ledger_that_is_not_there_ends_it(engine: Engine) -> None:
+    lost = make_engine(engine.url.render_as_string(hide_password=False), schema="nowhere")
+    sender = Sender(lost, Provider().send, schema="nowhere", name="test")
+    sender.start()
+    assert sender.failed.wait(WITHIN)
+    sender.stop()
+    assert not sender.healthy()
+    lost.dispose()
+
+
+def delivery(attempts: int, age: float = 0.0) -> Delivery:
+    return Delivery(1, "", "", "test", "ada", {}, attempts, age)
+
+
+def test_the_schedule_doubles_up_to_a_limit() -> None:
+    schedule = Schedule(first=2, longest=60, give_up=3600)
+    delays = [schedule.delay(delivery(n), None, lambda: 1.0) for n in range(1, 9)]
+    assert delays == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert schedule.delay(delivery(10_000), None, lambda: 0.5) == 30
+    assert schedule.delay(delivery(5), None, lambda: 0.0) == 0
+
+
+def test_the_schedule_never_comes_before_a_providers_wish() -> None:
+    schedule = Schedule(first=2, longest=60, give_up=3600)
+    assert schedule.delay(delivery(1), 120, lambda: 0.0) == 120
+    assert schedule.delay(delivery(1), 120, lambda: 1.0) == 122
+
+
+def test_the_schedule_ends() -> None:
+    schedule = Schedule(first=2, longest=60, give_up=3600)
+    assert schedule.delay(delivery(1, age=3599.5), None, lambda: 1.0) is None
+    assert schedule.delay(delivery(1, age=3000), 700, lambda: 0.0) is None
+
+
+def test_the_clock_may_be_anothers(engine: Engine, start: Callable[..., Sender]) -> None:
+    """Hours of retrying, in no time."""
+    clock = [datetime.now(UTC) + timedelta(minutes=1)]
+    provider = Provider({"ada": refuse(Transient("busy", retry_after=3600))})
+    start(provider, schedule=Schedule(), now=lambda: clock[0], jitter=lambda: 0.0)
+    owe(engine, "ada: hi")
+    eventually(lambda: row(engine, "ada").last_error == "busy")
+    for attempts in range(2, 25):
+        clock[0] += timedelta(hours=1)
+        ring(engine)
+        eventually(lambda n=attempts: len(provider.tried) >= n)
+        eventually(lambda n=attempts: row(engine, "ada").leased_by is None)
+    assert counts(engine) == {"failed": 1}
+    assert len(provider.tried) == 24
+
+
+def ring(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"NOTIFY {ledger.channel(SCHEMA)}"))

@@ -1,0 +1,99 @@
+"""Below HTTP's good manners: raw bytes on a socket."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from rollcall_gateway import call, protocol
+from rollcall_gateway.server import HttpServer
+
+
+def exchange(gateway: HttpServer, *sent: bytes) -> bytes:
+    """Everything that comes back until the gateway closes the connection."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+        try:
+            for data in sent:
+                connection.sendall(data)
+        except OSError:
+            pass  # it has closed already; its answer is there to be read
+        received = b""
+        try:
+            while data := connection.recv(65536):
+                received += data
+        except ConnectionResetError:
+            pass  # it did not read all that was sent
+        return received
+
+
+def problem(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    return int(head[9:12]), json.loads(body)["type"].removeprefix("urn:rollcall:problem:")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",  # the beginning of TLS
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_400(gateway: HttpServer, sent: bytes) -> None:
+    assert problem(exchange(gateway, sent)) == (400, "malformed-request")
+
+
+def test_an_endless_head_is_431(gateway: HttpServer) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: "
+    assert problem(exchange(gateway, head, *[b"x" * 65536] * 4)) == (431, "head-too-large")
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(
+    gateway: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    assert exchange(gateway, b"GET / HT") == b""
+
+
+def test_a_body_that_does_not_come_is_408(
+    gateway: HttpServer,
+    headers: Callable[..., dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call, "BODY_SECONDS", 0.1)
+    head = (
+        "POST /v1/users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        f"Content-Length: 9\r\nAuthorization: {headers()['Authorization']}\r\n\r\n"
+    )
+    assert problem(exchange(gateway, head.encode(), b"{")) == (408, "request-timeout")
+
+
+def test_a_kept_connection_outlives_the_wait_for_a_head(
+    gateway: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    get = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = get.replace(b"Host: a", b"Host: a\r\nConnection: close")
+    assert exchange(gateway, get + get, last).count(b"HTTP/1.1 200 OK") == 3
+
+
+def test_a_client_that_leaves_is_not_a_fault(
+    gateway: HttpServer, headers: Callable[..., dict[str, str]]
+) -> None:
+    head = (
+        "POST /v1/users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        f"Content-Length: 9\r\nAuthorization: {headers()['Authorization']}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+        connection.sendall(head.encode() + b"{")
+    get = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    deadline = time.monotonic() + 5
+    while b'method="POST",route="/v1/users",status="499"' not in exchange(gateway, get):
+        assert time.monotonic() < deadline

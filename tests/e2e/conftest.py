@@ -1,0 +1,45 @@
+"""One platform for the whole run, started and stopped as its users do."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from e2e.platform import Platform
+
+_TIMEOUT = 15.0  # seconds; the gateway answers before, whatever is away
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    platform = Platform(tmp_path_factory.mktemp("platform") / "state")
+    try:
+        platform.run("up")
+        yield platform
+    finally:
+        platform.run("down")
+
+
+@pytest.fixture(scope="session")
+def broker(platform: Platform) -> str:
+    """Its bootstrap servers."""
+    return str(platform.status()["broker"]["bootstrap_servers"])
+
+
+@pytest.fixture(scope="session")
+def token(platform: Platform) -> str:
+    """The first user's."""
+    return platform.run("token").strip()
+
+
+@pytest.fixture
+def api(platform: Platform, token: str) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=platform.url, headers=headers, timeout=_TIMEOUT) as client:
+        yield client
+
+
+@pytest.fixture
+def kafka(platform: Platform) -> None:
+    """For tests in which the log outlives its broker."""
+    if platform.status()["broker"]["kind"] != "kafka":
+        pytest.skip("needs Apache Kafka: the embedded broker's log ends with it")

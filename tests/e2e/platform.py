@@ -1,0 +1,88 @@
+"""A platform in a directory of its own, driven by the `rollcall` command as its users drive it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from e2e.addresses import environment, ports_of
+
+from rollcall_local.ports import HOST
+
+_COMMAND_WITHIN = 120.0  # seconds
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Killed:
+    name: str
+    pid: int
+    at: float  # time.monotonic()
+
+    def left(self, within: float) -> float:
+        """Seconds left of those `within` which all must be well again."""
+        return max(0.0, self.at + within - time.monotonic())
+
+
+class Platform:
+    def __init__(self, home: Path):
+        self.home = home
+        self.variables = environment(home)
+        self.ports = ports_of(self.variables)
+        self.url = f"http://{HOST}:{self.ports['GATEWAY_PORT']}"
+        self.mailbox = f"http://{HOST}:{self.ports['MAILBOX_PORT']}"
+        self.slack = f"http://{HOST}:{self.ports['SLACK_PORT']}"
+
+    def ask(self, *arguments: str) -> Said:
+        """Run `rollcall` with these arguments."""
+        done = subprocess.run(
+            [sys.executable, "-m", "rollcall_cli", *arguments],
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_WITHIN,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def run(self, *arguments: str) -> str:
+        """What `rollcall` prints; its failure is the test's."""
+        said = self.ask(*arguments)
+        assert said.code == 0, f"rollcall {' '.join(arguments)}: {said.err}"
+        return said.out
+
+    def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.run("status", "--json"))
+        return document
+
+    def replicas(self, service: str) -> list[dict[str, Any]]:
+        services = self.status()["services"]
+        return next(list(s["replicas"]) for s in services if s["name"] == service)
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Every part and replica by its name, each with its `pid` and `state`."""
+        status = self.status()
+        replicas = [r for service in status["services"] for r in service["replicas"]]
+        return {p["name"]: p for p in status["parts"]} | {r["id"]: r for r in replicas}
+
+    def kill(self, name: str) -> Killed:
+        """kill -9 one process."""
+        pid = int(self.processes()[name]["pid"])
+        os.kill(pid, signal.SIGKILL)
+        return Killed(name, pid, time.monotonic())
+
+    def revived(self, killed: Killed) -> bool:
+        """Whether another process runs in place of the killed one, and is ready."""
+        process = self.processes()[killed.name]
+        return process["state"] == "running" and process["pid"] not in (None, killed.pid)
