@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from e2e.platform import Platform
+from e2e.local_platform import Platform
 
 _TIMEOUT = 15.0  # seconds; the gateway answers before, whatever is away
 

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 import httpx
-from e2e.platform import Platform
+from e2e.local_platform import Platform
 
 _PAGE = 1_000
 _TIMEOUT = 10.0

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
-from e2e.platform import Platform
+from e2e.local_platform import Platform
 
 from rollcall_local import credentials, postgres
 from rollcall_local.home import Home

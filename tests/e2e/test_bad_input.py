@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
+from e2e.local_platform import Platform
 from e2e.people import UNKNOWN_ID, create, new_email
-from e2e.platform import Platform
 
 JSON = {"Content-Type": "application/json"}
 USER = {"email": "bad-input@example.com", "name": "Ada"}

@@ -1,7 +1,7 @@
 """What the platform costs while nobody asks anything of it."""
 
 import psutil  # type: ignore[import-untyped]
-from e2e.platform import Platform
+from e2e.local_platform import Platform
 
 MIB = 2**20
 

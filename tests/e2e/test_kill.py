@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import httpx
 import pytest
+from e2e.local_platform import Platform
 from e2e.messages import slack_messages, welcomes
 from e2e.people import create, second_admin
-from e2e.platform import Platform
 from e2e.posting import Answer, Posting
 from e2e.stores import missing_users
 from e2e.waiting import eventually

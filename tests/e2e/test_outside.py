@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 from e2e.kafka_log import PARTITIONS, partition_of
+from e2e.local_platform import Platform
 from e2e.messages import mails_to
 from e2e.outside import publish_plainly, publish_with_library
 from e2e.people import create, new_email
-from e2e.platform import Platform
 from e2e.stores import rows
 from e2e.waiting import eventually
 

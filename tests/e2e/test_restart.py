@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from e2e.local_platform import Platform
 from e2e.people import create, seen
-from e2e.platform import Platform
 
 from rollcall_local.ports import HOST
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from e2e.kafka_log import PARTITIONS
-from e2e.platform import Platform
+from e2e.local_platform import Platform
 from e2e.posting import Posting
 from e2e.waiting import eventually
 

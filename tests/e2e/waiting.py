@@ -11,10 +11,10 @@ _PERIOD = 0.05  # seconds between two looks
 
 
 def eventually(check: Callable[[], T], within: float) -> T:
-    """What `check` answers, once it asserts nothing false any more and answers no False.
+    """What `check` answers, once it asserts nothing false and answers neither False nor nothing.
 
-    Fails with its last assertion after `within` seconds. Anything else that it raises is an error
-    at once.
+    `None` is the answer of a check that only asserts. Fails after `within` seconds, with the last
+    assertion. Anything else that it raises is an error at once.
     """
     deadline = time.monotonic() + within
     pause = threading.Event()  # never set: what is waited for can only be looked at
@@ -26,7 +26,7 @@ def eventually(check: Callable[[], T], within: float) -> T:
             if last:
                 raise
         else:
-            if answer is not False:
+            if answer or answer is None:
                 return answer
             assert not last, f"not so within {within:.1f} s"
         pause.wait(_PERIOD)

@@ -1,10 +1,13 @@
 """A real Kafka and a real Postgres for the session, and a database and a topic for each test.
 
 They are this machine's own, or containers where ROLLCALL_TEST_PLATFORM=containers asks for them.
+Where Kafka cannot be had, or with ROLLCALL_BROKER=embedded, the embedded broker takes its place.
 """
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -12,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from rollcall_events import KafkaSettings
 from rollcall_events.ids import uuid7
-from rollcall_local import kafka, ports, postgres
+from rollcall_local import embedded_broker, kafka, ports, postgres
 from rollcall_local.errors import Unavailable
 from rollcall_service.postgres import make_engine
 
@@ -40,11 +43,29 @@ def kafka_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSe
         with containers.bootstrap_servers() as servers:
             yield KafkaSettings(servers)
         return
-    try:
-        with kafka.running(tmp_path_factory.mktemp("kafka"), ports.free_port()) as broker:
-            yield KafkaSettings(broker.bootstrap_servers)
-    except Unavailable as error:
-        pytest.skip(f"needs Apache Kafka: {error}")
+    directory = tmp_path_factory.mktemp("broker")
+    with ExitStack() as stack:
+        yield _kafka_or_embedded(stack, directory)
+
+
+def _kafka_or_embedded(stack: ExitStack, directory: Path) -> KafkaSettings:
+    wanted = os.environ.get("ROLLCALL_BROKER")
+    if wanted != "embedded":
+        try:
+            broker = stack.enter_context(kafka.running(directory, ports.free_port()))
+            return KafkaSettings(broker.bootstrap_servers)
+        except Unavailable:
+            if wanted == "kafka":
+                raise
+    servers = stack.enter_context(embedded_broker.running(directory, ports.free_port()))
+    return KafkaSettings(servers, group_protocol="classic")
+
+
+@pytest.fixture
+def apache_kafka(kafka_settings: KafkaSettings) -> None:
+    """For tests of what the embedded broker does not do."""
+    if kafka_settings.group_protocol == "classic":
+        pytest.skip("needs Apache Kafka: the embedded broker moves partitions slowly")
 
 
 @pytest.fixture

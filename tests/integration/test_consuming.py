@@ -117,6 +117,7 @@ def test_a_handler_that_raises_stops_its_partition_only(
         assert consumer.healthy()
 
 
+@pytest.mark.usefixtures("apache_kafka")
 def test_two_consumers_divide_the_partitions_and_hand_over(
     kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
 ) -> None:
@@ -135,6 +136,7 @@ def test_two_consumers_divide_the_partitions_and_hand_over(
     assert all(names(store, key) == ["0", "1"] for key in keys)
 
 
+@pytest.mark.usefixtures("apache_kafka")
 def test_postgres_connections_that_break_are_waited_for(
     kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
 ) -> None:

@@ -67,6 +67,7 @@ REFUSALS = {
     "USER_NOT_FOUND": (Code.NOT_FOUND, 404),
     "INVALID_CURSOR": (Code.INVALID_ARGUMENT, 400),
     "SOMETHING_NEW": (Code.ABORTED, 503),
+    "SOMETHING_ODD": (Code.DATA_LOSS, 502),
 }
 
 
@@ -136,6 +137,22 @@ def test_a_command_in_the_hands_of_a_dying_replica_is_made_once(
     assert len(own_memory.live) == 1
     assert len({context.command_id for context in own_memory.contexts}) == 1
     neighbours.kill(first)
+
+
+def test_a_command_that_died_with_the_only_replica_is_in_doubt(
+    neighbours: Replicas, own_memory: Memory, open_client: Callable[..., httpx.Client]
+) -> None:
+    port = neighbours.start(own_memory)
+    client = open_client(port)
+    assert client.get("/v1/users").status_code == 200
+    release = neighbours.hold(own_memory)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(post, client)
+        own_memory.entered.wait(5)
+        neighbours.kill(port)
+        assert answer.result().json()["type"] == "urn:rollcall:problem:outcome-unknown"
+    release()
+    assert post(client).json()["type"] == "urn:rollcall:problem:unavailable"
 
 
 def test_nobody_there_is_503_within_2_seconds_and_over_when_they_are_back(

@@ -3,14 +3,30 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from rollcall_local.errors import Unavailable
-from rollcall_local.ports import HOST
-from rollcall_local.process import Command
+from rollcall_local.ports import HOST, is_listening
+from rollcall_local.process import Command, started
+from rollcall_local.waiting import until_ready
 
 NOTICE = "The log is in memory (embedded broker): `rollcall down` loses every event."
+
+
+@contextmanager
+def running(directory: Path, port: int) -> Iterator[str]:
+    """The broker's host:port, empty at first and gone at the end; for tests.
+
+    Raises Unavailable where the wheel has no program for this machine.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = directory / "broker.log"
+    with started(command(directory, port), log) as process:
+        until_ready("the embedded broker", process, lambda _: is_listening(port), log)
+        yield f"{HOST}:{port}"
 
 
 def command(directory: Path, port: int) -> Command:

@@ -1,6 +1,7 @@
 """From a delivery to a mail: headers and body."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.errors import MessageError
@@ -15,6 +16,8 @@ from rollcall_email_notification.mailer import Mailer
 from rollcall_email_notification.rendering import Rendered, Renderer
 from rollcall_service.ledger import Delivery
 from rollcall_service.sender import Permanent, Send
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def make_send(renderer: Renderer, mailer: Mailer, sender: Address) -> Send:
@@ -43,26 +46,27 @@ def compose(
     message["Subject"] = rendered.subject
     message["Date"] = format_datetime(now())
     message["Message-ID"] = message_id(delivery, sender.domain)
-    message["Content-Language"] = rendered.locale
     # RFC 3834: no out-of-office answers to these.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message.set_content(rendered.text)
     message.add_alternative(rendered.html, subtype="html")
+    # Last, because every other Content- header goes to the first part.
+    message["Content-Language"] = rendered.locale
     return message
 
 
 def recipient_address(value: str) -> Address:
-    """A bare address: names are for the body. The domain goes in its ASCII form."""
+    """A bare address: names are for the body. The domain goes in its ASCII form; the part before
+    it may be beyond ASCII (RFC 6531), and then the server decides. Raises Permanent."""
+    local, _, domain = value.rpartition("@")
     try:
-        address = Address(addr_spec=value)
-        if not address.username or not address.domain:
-            raise Permanent("not an address")
-        return Address(
-            username=address.username, domain=address.domain.encode("idna").decode("ascii")
-        )
+        ascii_domain = domain.encode("idna").decode("ascii")
+        # Its grammar knows ASCII only, so anything beyond stands in as a letter.
+        Address(addr_spec=f"{re.sub(_BEYOND_ASCII, 'x', local)}@{ascii_domain}")
     except (ValueError, IndexError, MessageError):  # defects and UnicodeErrors are ValueErrors
         raise Permanent("not an address") from None
+    return Address(username=local, domain=ascii_domain)
 
 
 def message_id(delivery: Delivery, domain: str) -> str:

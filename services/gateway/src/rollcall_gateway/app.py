@@ -89,6 +89,6 @@ async def _receive(operation: Op, scope: Scope, receive: Receive) -> Call:
         query_string=scope["query_string"],
         content=content,
     )
-    if operation.secured:
-        call.query(operation.query)  # before anything is done: an unknown parameter is refused
+    if operation.secured and operation.query is bodies.NoQuery:
+        call.query(bodies.NoQuery)  # refuses any parameter; the others read theirs themselves
     return call

@@ -51,6 +51,7 @@ class Gateway:
         self.pages = PageTokens(secret)
         self.readiness = Readiness(channel)
         self.document = document
+        self._channel = channel
         self._tokens = ConsistencyTokens(secret)
         self._topic_id = ""  # as last seen in an answer; empty: none yet
 
@@ -61,14 +62,15 @@ class Gateway:
         request: Command,
     ) -> CommandResult:
         """Send a command once, in effect: its id is the same in each of gRPC's attempts."""
-        await self._refuse_other_topic(self.positions(call))
+        await self._refuse_other_topic(call)
         request.context.command_id = uuid7()
         request.context.actor = call.actor
         request.context.correlation_id = call.correlation_id
+        connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
         try:
             result = await rpc(request, timeout=COMMAND_DEADLINE)
         except grpc.aio.AioRpcError as error:
-            raise _problem(error, call, command=True) from None
+            raise _problem(error, call, command=True, sent=connected) from None
         self._topic_id = result.position.topic_id or self._topic_id
         return result
 
@@ -108,18 +110,20 @@ class Gateway:
         except InvalidTokenError:
             raise problems.bad_token("page_token") from None
 
-    async def _refuse_other_topic(self, positions: Positions | None) -> None:
+    async def _refuse_other_topic(self, call: Call) -> None:
         """A command is not done and then answered with 400 because of its token, so a topic
         that is not known to be the right one is asked for first: by a query, at an offset that
-        needs no waiting. Whatever else becomes of that query, the command's own answer tells."""
+        needs no waiting. An answer other than that tells nothing, and the command goes on."""
+        positions = self.positions(call)
         if positions is None or positions.topic_id == self._topic_id:
             return
         probe = ListRolesRequest(page_size=1, after=_messages(positions, offset=0)[:1])
         try:
             await self.queries.ListRoles(probe, timeout=PROBE_DEADLINE)
         except grpc.aio.AioRpcError as error:
-            if rpc_errors.reason(error) == "WRONG_TOPIC":
-                raise problems.wrong_topic() from None
+            nobody = error.code() is grpc.StatusCode.UNAVAILABLE
+            if nobody or rpc_errors.reason(error) == "WRONG_TOPIC":
+                raise _problem(error, call, command=False) from None
         else:
             self._topic_id = positions.topic_id
 
@@ -136,7 +140,9 @@ def _messages(positions: Positions | None, offset: int | None = None) -> list[Po
     ]
 
 
-def _problem(error: grpc.aio.AioRpcError, call: Call, *, command: bool) -> problems.Problem:
+def _problem(
+    error: grpc.aio.AioRpcError, call: Call, *, command: bool, sent: bool = True
+) -> problems.Problem:
     metrics.rpc_failed(error.code().name, rpc_errors.reason(error))
     names = _FIELD_NAMES if "role_id" in call.path else {**_FIELD_NAMES, "role_id": "id"}
-    return rpc_errors.to_problem(error, command=command, names=names)
+    return rpc_errors.to_problem(error, command=command, sent=sent, names=names)

@@ -60,7 +60,7 @@ def _paths(table: Iterable[Operation]) -> dict[str, dict[str, Any]]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": operation.summary.rstrip("?").lower().replace(" ", "-"),
+        "operationId": _name(operation.summary),
         "summary": operation.summary,
         "tags": [_tag(operation.path)],
         "security": [{"bearer": []}] if operation.secured else [],
@@ -72,6 +72,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
         content = dict.fromkeys(operation.media_types, schema)
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _name(summary: str) -> str:
+    """Create a user → createUser."""
+    first, *rest = [w for w in summary.rstrip("?").lower().split() if w != "a"]
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def _tag(path: str) -> str:
@@ -89,7 +95,7 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
         yield _header("Consistency-Token", "Of earlier answers: what must be visible at least.")
     if operation.conditional:
         yield _header("If-Match", 'The ETag that is expected, such as `"3"`.')
-    if operation.answer is not None and "{id}" in operation.path and operation.method == "GET":
+    if _cacheable(operation):
         yield _header("If-None-Match", "304 while the ETag is still this.")
 
 
@@ -109,8 +115,13 @@ def _responses(operation: Operation) -> dict[str, Any]:
     answered = _content("Done.", operation.answer)
     if operation.secured:
         answered["headers"] = {name: {"schema": {"type": "string"}} for name in _headers(operation)}
+    unchanged = {"304": {"description": "Not modified."}} if _cacheable(operation) else {}
     problem = {"$ref": "#/components/responses/Problem"}
-    return {str(operation.status): answered, "default": problem}
+    return {str(operation.status): answered, **unchanged, "default": problem}
+
+
+def _cacheable(operation: Operation) -> bool:
+    return operation.secured and operation.method == "GET" and "{id}" in operation.path
 
 
 def _headers(operation: Operation) -> Iterable[str]:

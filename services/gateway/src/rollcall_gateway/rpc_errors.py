@@ -68,14 +68,17 @@ _CODES = {
     ),
     grpc.StatusCode.CANCELLED: _Rule(503, "Unavailable", "User management stopped midway."),
 }
-# The channel takes answers only up to a size (clients.py).
-_ANSWER_TOO_LARGE = _Rule(
-    422, "Invalid field", "The page would be too large.", "page_size", "gives too large a page here"
-)
+# A query is small; it is its answer that the channel (clients.py) finds too large.
+_QUERY_CODES = {
+    grpc.StatusCode.RESOURCE_EXHAUSTED: _Rule(
+        422, "Invalid field", "The page is too large.", "page_size", "makes too large a page here"
+    ),
+}
 _UNEXPECTED = _Rule(502, "Bad gateway", "User management failed.")
 
-# After these nobody knows whether a command was carried out.
+# After these nobody knows whether a command that was sent has been carried out.
 _IN_DOUBT = {
+    grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.UNKNOWN,
@@ -84,27 +87,24 @@ _IN_DOUBT = {
 
 
 def to_problem(
-    error: grpc.aio.AioRpcError, *, command: bool, names: Mapping[str, str] | None = None
+    error: grpc.aio.AioRpcError, *, command: bool, sent: bool, names: Mapping[str, str]
 ) -> Problem:
-    """names: what user-management calls a field → what the API calls it."""
+    """sent: somebody was there to take the request.
+    names: what user-management calls a field → what the API calls it."""
     info, violations = _details(error)
-    if info.reason == "OUTCOME_UNKNOWN" or (not info.reason and command and _in_doubt(error)):
+    in_doubt = command and sent and not info.reason and error.code() in _IN_DOUBT
+    if in_doubt or info.reason == "OUTCOME_UNKNOWN":
         return problems.outcome_unknown()
     if info.reason == "WRONG_TOPIC":
         return problems.wrong_topic()
-    rule = _REASONS.get(info.reason) or _CODES.get(error.code(), _UNEXPECTED)
-    if not (info.reason or command) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        rule = _ANSWER_TOO_LARGE
-    return _problem(rule, info, _field_errors(rule, violations, names or {}))
+    codes = _CODES if command else _CODES | _QUERY_CODES
+    rule = _REASONS.get(info.reason) or codes.get(error.code(), _UNEXPECTED)
+    return _problem(rule, info, _field_errors(rule, violations, names))
 
 
 def reason(error: grpc.aio.AioRpcError) -> str:
     """What user-management calls its refusal; empty for an error of the transport."""
     return str(_details(error)[0].reason)
-
-
-def _in_doubt(error: grpc.aio.AioRpcError) -> bool:
-    return error.code() in _IN_DOUBT
 
 
 def _problem(rule: _Rule, info: error_details_pb2.ErrorInfo, errors: list[FieldError]) -> Problem:
@@ -161,7 +161,9 @@ def _details(
             packed.Unpack(info)
         elif packed.Is(violations.DESCRIPTOR):
             packed.Unpack(violations)
-    return (info if info.domain == _DOMAIN else error_details_pb2.ErrorInfo()), violations
+    # INTERNAL says no more than the code: user-management did not expect it either.
+    known = info.domain == _DOMAIN and info.reason != "INTERNAL"
+    return (info if known else error_details_pb2.ErrorInfo()), violations
 
 
 def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status:

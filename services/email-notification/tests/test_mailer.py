@@ -1,0 +1,161 @@
+"""The mailer against a real SMTP server that accepts, refuses, hangs and hangs up."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from email.headerregistry import Address
+from functools import partial
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import AuthResult
+
+from rollcall_email_notification.mailer import Mailer
+from rollcall_email_notification.messages import compose, make_send
+from rollcall_email_notification.rendering import Rendered, Renderer
+from rollcall_email_notification.settings import Smtp
+from rollcall_service.ledger import Delivery
+from rollcall_service.sender import Permanent, Transient
+
+FROM = Address("Rollcall", "noreply", "rollcall.example")
+RENDERED = Rendered("en", "Hello", "Hello\n", "<p>Hello</p>")
+Serve = Callable[..., Any]
+
+
+def delivery(recipient: str = "ada@example.com") -> Delivery:
+    return Delivery(1, "key", "id", "welcome", recipient, {}, 1, 0.0)
+
+
+def send(smtp: Smtp, recipient: str = "ada@example.com", deadline: float = 10.0) -> None:
+    Mailer(smtp, deadline=deadline).send(compose(delivery(recipient), RENDERED, FROM))
+
+
+def test_a_mail_arrives(serve: Serve) -> None:
+    server = serve()
+    send(server.smtp)
+    assert server.envelopes == [("noreply@rollcall.example", ["ada@example.com"])]
+    (mail,) = server.mails
+    assert mail["Subject"] == "Hello"
+    assert mail["Message-ID"].startswith("<id.")
+
+
+@pytest.mark.parametrize("step", ["on_mail", "on_recipient", "on_data"])
+def test_a_5xx_is_final_and_a_4xx_is_not(serve: Serve, step: str) -> None:
+    server = serve()
+    setattr(server, step, lambda _: "550 5.1.1 no such ada@example.com")
+    with pytest.raises(Permanent) as refused:
+        send(server.smtp)
+    assert "550" in refused.value.reason
+    assert "ada" not in refused.value.reason
+    setattr(server, step, lambda _: "451 4.3.0 later")
+    with pytest.raises(Transient, match="451"):
+        send(server.smtp)
+    setattr(server, step, lambda _: None)
+    send(server.smtp)
+
+
+def test_a_connection_lost_after_data_is_tried_again(serve: Serve) -> None:
+    server = serve()
+
+    def hang_up(session: Any) -> None:
+        session.transport.abort()
+
+    server.on_data = hang_up
+    with pytest.raises(Transient, match=r"SMTPServerDisconnected|ConnectionResetError"):
+        send(server.smtp)
+    assert len(server.mails) == 1  # it may have been accepted: hence the stable Message-ID
+
+
+def test_nobody_listening_is_transient() -> None:
+    with pytest.raises(Transient, match="ConnectionRefusedError"):
+        send(Smtp("127.0.0.1", 1))
+
+
+@contextmanager
+def speaking(talk: Callable[[socket.socket], None]) -> Iterator[Smtp]:
+    """A server that does nothing but `talk` on its first connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                talk(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield Smtp("127.0.0.1", listener.getsockname()[1], timeout=0.5)
+        thread.join(5)
+
+
+def test_a_server_that_hangs_is_left_in_time() -> None:
+    done = threading.Event()
+    with speaking(lambda _: done.wait(5) and None) as smtp:
+        began = time.monotonic()
+        with pytest.raises(Transient, match="SMTPServerDisconnected"):
+            send(smtp)
+        assert time.monotonic() - began < 2
+        done.set()
+
+
+def test_a_server_that_drips_is_left_at_the_deadline() -> None:
+    """Each byte comes in time; the exchange as a whole does not."""
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"220 hello\r\n")
+        connection.recv(100)
+        try:
+            while True:
+                connection.sendall(b"2")
+                threading.Event().wait(0.05)
+        except OSError:
+            return
+
+    with speaking(drip) as smtp:
+        began = time.monotonic()
+        with pytest.raises(Transient):
+            send(smtp, deadline=0.6)
+        assert time.monotonic() - began < 2
+
+
+def test_an_address_beyond_ascii_needs_a_server_that_knows_them(serve: Serve) -> None:
+    server = serve(enable_SMTPUTF8=False)
+    with pytest.raises(Permanent, match="SMTPUTF8"):
+        send(server.smtp, "jürgen@example.com")
+    server = serve(enable_SMTPUTF8=True)
+    send(server.smtp, "jürgen@example.com")
+    assert server.envelopes == [("noreply@rollcall.example", ["jürgen@example.com"])]
+
+
+def test_a_password_is_not_sent_in_the_clear(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only over TLS, unless the server is this machine; here it goes by the name of another."""
+    server = serve()
+    far = replace(server.smtp, host="mail.example", user="u", password="p")
+    monkeypatch.setattr(
+        socket, "create_connection", partial(_to, server.smtp, socket.create_connection)
+    )
+    with pytest.raises(Transient, match="no TLS"):
+        send(far)
+    assert server.mails == []
+
+
+def _to(server: Smtp, connect: Callable[..., socket.socket], _: Any, *more: Any) -> socket.socket:
+    return connect((server.host, server.port), *more)
+
+
+def test_a_refused_login_is_not_the_recipients_fault(serve: Serve) -> None:
+    server = serve(
+        auth_require_tls=False,
+        authenticator=lambda *_: AuthResult(success=False, handled=False),
+    )
+    with pytest.raises(Transient, match="SMTPAuthenticationError 535"):
+        send(replace(server.smtp, user="u", password="p"))
+
+
+def test_what_cannot_be_rendered_fails_for_good(serve: Serve) -> None:
+    server = serve()
+    function = make_send(Renderer(), Mailer(server.smtp), FROM)
+    with pytest.raises(Permanent, match="cannot be rendered: UndefinedError"):
+        function(delivery())
