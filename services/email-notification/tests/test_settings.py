@@ -42,7 +42,7 @@ def test_smtp_urls(url: str, smtp: Smtp) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["mail.example:25", "http://mail.example", "smtp://", "smtp://h:pw"]
+    "url", ["mail.example:25", "http://mail.example:25", "smtp://:25", "smtp://u:pw@h:port"]
 )
 def test_wrong_smtp_urls_are_not_quoted(url: str) -> None:
     with pytest.raises(SettingsError) as error:

@@ -8,6 +8,8 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from rollcall_service.settings import SettingsError
+
 
 class ManagementServer:
     """Serves GET /healthz, /readyz, /metrics and /status until stopped.
@@ -31,7 +33,10 @@ class ManagementServer:
             "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest()),
             "/status": lambda: (200, "application/json", json.dumps(status()).encode()),
         }
-        self._server = ThreadingHTTPServer((host, port), _handler(routes))
+        try:
+            self._server = ThreadingHTTPServer((host, port), _handler(routes))
+        except OSError as error:
+            raise SettingsError(f"MANAGEMENT_PORT {port}: {error.strerror}") from None
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.5,), name="management", daemon=True

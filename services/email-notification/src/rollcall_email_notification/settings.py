@@ -66,7 +66,7 @@ def smtp_from_url(url: str) -> Smtp:
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         raise wrong from None
-    if not parts.hostname or not port:
+    if parts.scheme not in _PORTS or not parts.hostname or not port:
         raise wrong
     user, password = (unquote(v) if v else None for v in (parts.username, parts.password))
     return Smtp(parts.hostname, port, parts.scheme == "smtps", user, password)

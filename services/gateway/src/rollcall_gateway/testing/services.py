@@ -1,123 +1,20 @@
-"""A user-management in memory, for tests and for measuring the gateway by itself.
-
-It keeps the neighbour's contract (commands.proto, queries.proto) and little of its domain:
-versions, unique e-mails and names, merge patches, pages, positions, and the errors by name. A
-write is visible at once; what a query may have to wait for is a position past the end.
-"""
+"""The two services over the memory."""
 # ruff: noqa: N802  (gRPC names the methods)
 
-import asyncio
-import threading
-import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import grpc
-from google.protobuf.any_pb2 import Any as Packed
-from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2_grpc
 
 from rollcall.users.v1 import commands_pb2, commands_pb2_grpc, queries_pb2, queries_pb2_grpc
 from rollcall.users.v1.events_pb2 import USER_STATUS_ACTIVE
 from rollcall_gateway.representations import from_struct, to_struct
+from rollcall_gateway.testing.memory import Aggregate, Code, Context, Memory, RefusedError
 
-TOPIC_ID = "c2FtcGxlLXRvcGljLWlk"
-PARTITIONS = 50
 LONGEST_NAME = 200
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Aggregate = queries_pb2.User | queries_pb2.Role
 Result = commands_pb2.CommandResult
-Code = grpc.StatusCode
-
-
-class RefusedError(Exception):
-    """A domain error: its gRPC code, its reason, and what goes with it."""
-
-    def __init__(
-        self,
-        code: Code,
-        reason: str,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        violations: Mapping[str, str] | None = None,
-    ):
-        super().__init__(reason)
-        self.code = code
-        info = error_details_pb2.ErrorInfo(domain="rollcall", reason=reason, metadata=metadata)
-        faults = [
-            error_details_pb2.BadRequest.FieldViolation(field=field, description=text)
-            for field, text in (violations or {}).items()
-        ]
-        self.details: list[Message] = [info]
-        if faults:
-            self.details.append(error_details_pb2.BadRequest(field_violations=faults))
-
-    async def abort(self, context: Context) -> None:
-        packed = [Packed() for _ in self.details]
-        for target, detail in zip(packed, self.details, strict=True):
-            target.Pack(detail)
-        status = status_pb2.Status(code=code_pb2.Code.Value(self.code.name), details=packed)
-        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-        await context.abort(self.code, "")
-
-
-class Memory:
-    """What all replicas of the double share, and the handles by which a test makes it fail."""
-
-    def __init__(self) -> None:
-        self.live: dict[str, Aggregate] = {}
-        self.deleted: set[str] = set()
-        self.holders: dict[tuple[type[Aggregate], str], str] = {}  # of unique values
-        self.offsets: dict[int, int] = {}
-        self.answered: dict[str, Result] = {}
-        self.contexts: deque[commands_pb2.CommandContext] = deque(maxlen=100)
-        self.faults: deque[RefusedError] = deque()
-        self.pause: asyncio.Event | None = None  # each request waits for it
-        self.entered = threading.Event()  # a request has come that far
-
-    def get(self, kind: type[Aggregate], aggregate_id: str) -> Any:
-        name = "USER" if kind is queries_pb2.User else "ROLE"
-        found = self.live.get(aggregate_id)
-        if isinstance(found, kind):
-            return found
-        gone = {"deleted_at": "2026-01-01T00:00:00Z"} if aggregate_id in self.deleted else {}
-        raise RefusedError(Code.NOT_FOUND, f"{name}_NOT_FOUND", metadata=gone)
-
-    def all(self, kind: type[Aggregate]) -> list[Any]:
-        return [a for a in self.live.values() if isinstance(a, kind)]
-
-    def claim(self, aggregate: Aggregate, value: str, reason: str, field: str) -> None:
-        key = (type(aggregate), value.lower())
-        if self.holders.get(key, aggregate.id) != aggregate.id:
-            raise RefusedError(Code.ALREADY_EXISTS, reason, violations={field: "is taken"})
-        self.release(aggregate.id)
-        self.holders[key] = aggregate.id
-        self.live[aggregate.id] = aggregate
-
-    def release(self, aggregate_id: str) -> None:
-        old = self.live.pop(aggregate_id, None)
-        if old is not None:
-            value = old.email if isinstance(old, queries_pb2.User) else old.name
-            del self.holders[type(old), value.lower()]
-
-    def append(self, key: str) -> queries_pb2.Position:
-        partition = zlib.crc32(key.encode()) % PARTITIONS
-        self.offsets[partition] = self.offsets.get(partition, -1) + 1
-        return queries_pb2.Position(
-            topic_id=TOPIC_ID, partition=partition, offset=self.offsets[partition]
-        )
-
-    def require(self, after: Iterable[queries_pb2.Position]) -> None:
-        for position in after:
-            if position.topic_id != TOPIC_ID:
-                raise RefusedError(Code.INVALID_ARGUMENT, "WRONG_TOPIC")
-            missing = position.offset - self.offsets.get(position.partition, -1)
-            if missing > 0 and position.offset > 0:
-                metadata = {"records": str(missing)}
-                raise RefusedError(Code.DEADLINE_EXCEEDED, "READ_STORE_BEHIND", metadata=metadata)
 
 
 async def _serve(memory: Memory, context: Context, act: Callable[[], Any]) -> Any:

@@ -1,0 +1,214 @@
+"""Who is told what, on a real Postgres; and that the order across keys does not matter."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rollcall.users.v1 import events_pb2 as pb
+from rollcall_slack_notification import admins
+from rollcall_slack_notification.subscriptions import handlers
+
+ADMIN = "018f0000-0000-7000-8000-00000000000a"
+AUDITOR = "018f0000-0000-7000-8000-00000000000b"
+ADA, BOB, EVE = (f"018f0000-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
+HERE = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def user(user_id: str, name: str, email: str = "") -> pb.UserCreatedEvent:
+    person = pb.Person(email=email or f"{name.lower()}@example.com", name=name)
+    return pb.UserCreatedEvent(user_id=user_id, person=person)
+
+
+def role(role_id: str, name: str) -> pb.RoleCreatedEvent:
+    return pb.RoleCreatedEvent(role_id=role_id, name=name)
+
+
+def granted(user_id: str, role_id: str = ADMIN, name: str = "admin") -> pb.RoleAssignedToUserEvent:
+    return pb.RoleAssignedToUserEvent(user_id=user_id, role_id=role_id, role_name=name)
+
+
+def taken(user_id: str, role_id: str = ADMIN) -> pb.RoleUnassignedFromUserEvent:
+    return pb.RoleUnassignedFromUserEvent(user_id=user_id, role_id=role_id, role_name="admin")
+
+
+@pytest.fixture
+def two_admins(story: Any) -> Any:
+    for message in (role(ADMIN, "admin"), user(ADA, "Ada"), user(BOB, "Bob")):
+        story.when(message)
+    story.when(granted(ADA))
+    story.when(granted(BOB))
+    return story
+
+
+def test_the_other_admins_are_told_and_the_actor_is_not(two_admins: Any) -> None:
+    two_admins.when(user(EVE, "Eve"), actor=f"users/{ADA}")
+    assert two_admins.told() == ["bob@example.com"]
+    assert two_admins.payload() == {
+        "subject": "Eve",
+        "role": "",
+        "actor": "Ada",
+        "fields": [["E-mail", "eve@example.com"]],
+        "at": "2026-05-04T12:30:00+00:00",
+        "position": "users/7/6",
+        "version": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("actor", "name"),
+    [
+        ("services/platform", "the service platform"),
+        ("tokens/018f", "an API token"),
+        (f"users/{AUDITOR}", "a user"),
+        ("users/urn:uuid:" + EVE, "a user"),
+        ("users/nonsense'\x00", "a user"),
+        (None, ""),
+        ("", ""),
+    ],
+)
+def test_an_actor_who_is_no_known_user(two_admins: Any, actor: str | None, name: str) -> None:
+    two_admins.when(user(EVE, "Eve"), actor=actor)
+    assert two_admins.told() == ["ada@example.com", "bob@example.com"]
+    assert two_admins.payload()["actor"] == name
+
+
+def test_an_actor_who_shares_a_conversation_is_not_told(two_admins: Any) -> None:
+    two_admins.when(user(EVE, "Eve", "BOB@example.com"))
+    two_admins.when(role(AUDITOR, "auditor"), actor=f"users/{EVE}")
+    assert two_admins.told() == ["ada@example.com"]
+
+
+def test_who_becomes_admin_is_told_and_who_no_longer_is_is_not(two_admins: Any) -> None:
+    two_admins.when(taken(BOB), actor=f"users/{ADA}")
+    assert two_admins.told() == []
+    two_admins.when(granted(BOB), actor=f"users/{ADA}")
+    assert two_admins.told() == ["bob@example.com"]
+    assert two_admins.payload()["role"] == "admin"
+
+
+def test_a_deleted_admin_hears_no_more(two_admins: Any) -> None:
+    two_admins.when(pb.UserDeletedEvent(user_id=BOB))
+    assert two_admins.told() == ["ada@example.com"]
+    assert two_admins.payload()["subject"] == "Bob"
+
+
+def test_admins_are_found_by_their_newest_address(two_admins: Any) -> None:
+    person = pb.Person(email="bob@new.example", name="Robert")
+    two_admins.when(pb.UserUpdatedEvent(user_id=BOB, person=person, status=2))
+    assert two_admins.told() == ["ada@example.com", "bob@new.example"]
+    assert two_admins.payload()["fields"] == [
+        ["E-mail", "bob@example.com → bob@new.example"],
+        ["Name", "Bob → Robert"],
+        ["Status", "suspended"],
+    ]
+
+
+def test_all_but_sign_ins_are_told(two_admins: Any) -> None:
+    update = pb.RoleUpdatedEvent(role_id=AUDITOR, name="auditors", description="They look")
+    update.permissions.values.extend(["users:read", "events:read"])
+    two_admins.when(role(AUDITOR, "auditor"))
+    assert len(two_admins.told()) == 2
+    two_admins.when(update)
+    assert two_admins.payload()["fields"] == [
+        ["Name", "auditor → auditors"],
+        ["Description", "They look"],
+        ["Permissions", "users:read, events:read"],
+    ]
+    two_admins.when(pb.RoleDeletedEvent(role_id=AUDITOR))
+    assert two_admins.payload()["subject"] == "auditors"
+    two_admins.when(pb.UserLoggedInEvent(user_id=ADA))
+    assert two_admins.told() == []
+
+
+def test_a_channel_is_told_besides(two_admins: Any) -> None:
+    two_admins.table = handlers(channel="#people")
+    two_admins.when(user(EVE, "Eve"), actor=f"users/{ADA}")
+    assert two_admins.told() == ["bob@example.com", "#people"]
+
+
+def test_two_admins_with_one_address_are_told_once(two_admins: Any) -> None:
+    two_admins.when(user(EVE, "Eve", "Bob@Example.com"))
+    two_admins.when(granted(EVE))
+    assert two_admins.told() == ["ada@example.com", "bob@example.com"]
+
+
+@pytest.mark.parametrize(
+    "role_id", ["", "admin", f"urn:uuid:{ADMIN}", f"{{{ADMIN}}}", "x\x00" * 99_999]
+)
+def test_an_assignment_of_no_role_makes_no_admin(two_admins: Any, role_id: str) -> None:
+    two_admins.when(user(EVE, "Eve"))
+    two_admins.when(granted(EVE, role_id))
+    assert two_admins.told() == ["ada@example.com", "bob@example.com"]
+    two_admins.when(taken(EVE, role_id))
+
+
+def test_hostile_texts_are_made_plain(two_admins: Any) -> None:
+    two_admins.when(user(EVE, "Eve\x00\n<!channel>" + "x" * 999, "no\x00address"))
+    payload = two_admins.payload()
+    assert payload["subject"].startswith("Eve <!channel>x")
+    assert len(payload["subject"]) == 200
+    assert payload["fields"] == []
+
+
+ROLES = [
+    [role(ADMIN, "admin")],
+    [role(AUDITOR, "auditor"), pb.RoleUpdatedEvent(role_id=AUDITOR, description="They look")],
+    [role(EVE, "admin"), pb.RoleDeletedEvent(role_id=EVE)],
+    [role(BOB, "other"), pb.RoleUpdatedEvent(role_id=BOB, name="admin")],
+    [role(ADA, "admin"), pb.RoleUpdatedEvent(role_id=ADA, name="other")],
+]
+
+
+def lives(user_id: str, name: str) -> st.SearchStrategy[list[Any]]:
+    """One key's events: a creation, then assignments of any roles, perhaps the end."""
+    assignment = st.builds(
+        granted,
+        st.just(user_id),
+        st.sampled_from([ADMIN, AUDITOR, EVE, BOB, ADA]),
+        st.sampled_from(["admin", "auditor", "other"]),
+    )
+    revocation = st.builds(taken, st.just(user_id), st.sampled_from([ADMIN, AUDITOR, BOB]))
+    end = st.sampled_from([[], [pb.UserDeletedEvent(user_id=user_id)]])
+    middle = st.lists(st.one_of(assignment, revocation), max_size=4)
+    return st.builds(lambda m, e: [user(user_id, name), *m, *e], middle, end)
+
+
+@st.composite
+def interleaved(draw: st.DrawFn, keys: list[list[Any]]) -> list[Any]:
+    """Any order of the keys' events that keeps each key's own."""
+    remaining = [list(events) for events in keys]
+    order = draw(st.permutations([n for n, events in enumerate(keys) for _ in events]))
+    return [remaining[n].pop(0) for n in order]
+
+
+@HERE
+@given(data=st.data())
+def test_any_order_across_keys_gives_the_same_admins(story: Any, data: st.DataObject) -> None:
+    keys = [*ROLES, data.draw(lives(ADA, "Ada")), data.draw(lives(BOB, "Bob"))]
+    views = []
+    for _ in range(2):
+        story.forget()
+        for message in data.draw(interleaved(keys)):
+            story.when(message)
+        views.append(admins.admins(story.connection))
+    assert views[0] == views[1]
+
+
+@HERE
+@given(data=st.data())
+def test_an_actor_never_gets_a_message_of_their_own(story: Any, data: st.DataObject) -> None:
+    story.forget()
+    addresses = st.sampled_from(["ada@example.com", "ADA@example.com", "bob@example.com"])
+    emails = {person: data.draw(addresses) for person in (ADA, BOB, EVE)}
+    events = [user(person, "x", email) for person, email in emails.items()]
+    events += [granted(person) for person in data.draw(st.sets(st.sampled_from([ADA, BOB, EVE])))]
+    for event in events:
+        story.when(event)
+    actor = data.draw(st.sampled_from([ADA, BOB, EVE]))
+    last: list[Any] = [role(AUDITOR, "auditor"), taken(BOB), granted(EVE)]
+    story.when(data.draw(st.sampled_from(last)), actor=f"users/{actor}")
+    assert emails[actor].lower() not in story.told()
