@@ -40,6 +40,6 @@ def api(platform: Platform, token: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def kafka(platform: Platform) -> None:
-    """For tests in which the log outlives its broker."""
+    """For tests of what the embedded broker does not do: keep its log, stamp its records."""
     if platform.status()["broker"]["kind"] != "kafka":
-        pytest.skip("needs Apache Kafka: the embedded broker's log ends with it")
+        pytest.skip("needs Apache Kafka: the embedded broker keeps no log and stamps no record")

@@ -1,6 +1,5 @@
 """What the people got: mail as Mailpit's API shows it, and Slack messages."""
 
-from collections import Counter
 from typing import Any
 
 import httpx
@@ -21,19 +20,13 @@ def text_of(platform: Platform, mail: dict[str, Any]) -> str:
     return str(_get(f"{platform.mailbox}/api/v1/message/{mail['ID']}")["Text"])
 
 
-def welcomes(platform: Platform) -> Counter[str]:
-    """How many copies of the welcome mail each address got.
-
-    Copies of a mail have its Message-ID; two mails for one user are a fault.
-    """
-    ids: dict[str, set[str]] = {}
-    copies: Counter[str] = Counter()
+def welcomes(platform: Platform) -> dict[str, list[str]]:
+    """The Message-IDs of the welcome mails that each address got."""
+    ids: dict[str, list[str]] = {}
     for mail in _all(platform):
         if mail["Subject"] == WELCOME:
-            copies[_recipient(mail)] += 1
-            ids.setdefault(_recipient(mail), set()).add(mail["MessageID"])
-    assert not [address for address, known in ids.items() if len(known) > 1]
-    return copies
+            ids.setdefault(_recipient(mail), []).append(mail["MessageID"])
+    return ids
 
 
 def slack_messages(platform: Platform, person: str) -> list[str]:

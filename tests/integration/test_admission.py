@@ -63,7 +63,7 @@ def in_log(store: Engine, admission: Admission, *, settled: bool = False) -> Non
         place = [(admission.event_id, Recorded(Position("users", 1, 2), _now(store)))]
         mark_appended(connection, place)
         if settled:
-            settle(connection, place)
+            settle(connection, [(admission.key, *place[0])])
 
 
 def _now(store: Engine):  # type: ignore[no-untyped-def]
@@ -197,4 +197,5 @@ def _project(store: Engine, admission: Admission) -> None:
             ),
             {"key": admission.key},
         )
-        settle(connection, [(admission.event_id, Recorded(Position("users", 1, 2), _now(store)))])
+        place = Recorded(Position("users", 1, 2), _now(store))
+        settle(connection, [(admission.key, admission.event_id, place)])

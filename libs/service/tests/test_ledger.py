@@ -152,6 +152,15 @@ def test_a_lease_that_ended_is_anybodys(connection: Connection) -> None:
     assert (again.id, again.attempts) == (first.id, 2)
 
 
+def test_what_one_holds_one_does_not_take_again(connection: Connection) -> None:
+    owe(connection, "ada")
+    (held,) = leased(connection)
+    late = later(LEASE + 1)
+    assert ledger.take(connection, "one", limit=1, lease=LEASE, holding=[held.id], now=late) == []
+    (taken,) = ledger.take(connection, "two", limit=1, lease=LEASE, now=late)
+    assert taken.id == held.id
+
+
 def test_a_stale_sender_changes_nothing_but_what_is_a_fact(connection: Connection) -> None:
     owe(connection, "ada")
     (stale,) = leased(connection, sender="one")

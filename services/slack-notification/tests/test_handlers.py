@@ -98,7 +98,9 @@ def test_a_deleted_admin_hears_no_more(two_admins: Any) -> None:
 
 def test_admins_are_found_by_their_newest_address(two_admins: Any) -> None:
     person = pb.Person(email="bob@new.example", name="Robert")
-    two_admins.when(pb.UserUpdatedEvent(user_id=BOB, person=person, status=2))
+    two_admins.when(
+        pb.UserUpdatedEvent(user_id=BOB, person=person, status=pb.USER_STATUS_SUSPENDED)
+    )
     assert two_admins.told() == ["ada@example.com", "bob@new.example"]
     assert two_admins.payload()["fields"] == [
         ["E-mail", "bob@example.com → bob@new.example"],
@@ -154,7 +156,7 @@ def test_hostile_texts_are_made_plain(two_admins: Any) -> None:
     assert payload["fields"] == []
 
 
-ROLES = [
+ROLES: list[list[Any]] = [
     [role(ADMIN, "admin")],
     [role(AUDITOR, "auditor"), pb.RoleUpdatedEvent(role_id=AUDITOR, description="They look")],
     [role(EVE, "admin"), pb.RoleDeletedEvent(role_id=EVE)],
@@ -188,7 +190,7 @@ def interleaved(draw: st.DrawFn, keys: list[list[Any]]) -> list[Any]:
 @HERE
 @given(data=st.data())
 def test_any_order_across_keys_gives_the_same_admins(story: Any, data: st.DataObject) -> None:
-    keys = [*ROLES, data.draw(lives(ADA, "Ada")), data.draw(lives(BOB, "Bob"))]
+    keys: list[list[Any]] = [*ROLES, data.draw(lives(ADA, "Ada")), data.draw(lives(BOB, "Bob"))]
     views = []
     for _ in range(2):
         story.forget()
@@ -204,7 +206,7 @@ def test_an_actor_never_gets_a_message_of_their_own(story: Any, data: st.DataObj
     story.forget()
     addresses = st.sampled_from(["ada@example.com", "ADA@example.com", "bob@example.com"])
     emails = {person: data.draw(addresses) for person in (ADA, BOB, EVE)}
-    events = [user(person, "x", email) for person, email in emails.items()]
+    events: list[Any] = [user(person, "x", email) for person, email in emails.items()]
     events += [granted(person) for person in data.draw(st.sets(st.sampled_from([ADA, BOB, EVE])))]
     for event in events:
         story.when(event)

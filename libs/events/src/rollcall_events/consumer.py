@@ -159,7 +159,7 @@ class Consumer:
 
     def _one_by_one(self, session: Session, topic: Topic) -> None:
         """A batch failed as a whole: apply what can be applied, stop the partitions that cannot."""
-        while session.in_hand:
+        while session.in_hand and not self._stopping.is_set():
             record = session.in_hand[0]
             try:
                 self._apply(session, topic, [record])

@@ -123,7 +123,8 @@ class Session:
         error = message.error()
         if error is None:
             record = _raw(message)
-            if record.partition in self.positions:
+            # Neither what was revoked meanwhile nor what is applied already.
+            if record.offset >= self.positions.get(record.partition, record.offset + 1):
                 self.in_hand.append(record)
         elif error.fatal():
             raise SessionOver(error.name(), fatal=True)

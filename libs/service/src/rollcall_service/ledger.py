@@ -13,7 +13,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -96,9 +96,8 @@ CREATE_V1 = (
          finished_at timestamptz,
          -- An event is identified by its key and its id, as everywhere.
          UNIQUE (event_key, event_id, kind, recipient))""",
-    # Due rows; a recipient's earliest; when a recipient was last sent to; the counts. Only a
-    # condition on due_at lets the planner use the first: with statistics of a quiet moment it
-    # would look through all of it for a recipient's rows.
+    # Due rows; a recipient's earliest; when it was last sent to; the counts. The first is only
+    # for conditions on due_at: with old statistics it would seem good enough for a recipient's.
     """CREATE INDEX deliveries_due ON deliveries (due_at, id)
          WHERE state = 'pending' AND due_at IS NOT NULL""",
     "CREATE INDEX deliveries_open ON deliveries (recipient, id) WHERE state = 'pending'",
@@ -170,9 +169,13 @@ _COUNTS = text("""
     UNION ALL SELECT 'pending', count(*) FROM deliveries WHERE state = 'pending'
 """)
 
-# One moment for a whole transaction: a row that `take` finds not due yet is one that `next_due`
-# counts. It is all that is ever put into a statement's text.
+# One moment for a whole transaction: what `take` finds not due yet, `next_due` counts. Constants
+# like it are all that is ever put into a statement's text.
 _NOW = "coalesce(CAST(:now AS timestamptz), now())"
+
+# While Postgres was away nobody could renew a lease or record an outcome, so it comes back with
+# leases that ended though their senders live. They get as long as their backoff to be heard.
+_REJOINED = "pg_postmaster_start_time() + interval '10 seconds'"
 
 # Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
 # is leased or waits for a retry, those behind it wait too. A subquery and not NOT EXISTS, which
@@ -180,7 +183,7 @@ _NOW = "coalesce(CAST(:now AS timestamptz), now())"
 _LOCK_DUE = text(f"""
     SELECT id FROM deliveries d
     WHERE state = 'pending' AND due_at <= {_NOW}
-      AND (lease_until IS NULL OR lease_until <= {_NOW})
+      AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
       AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
                   AND e.state = 'pending' ORDER BY e.id LIMIT 1)
       AND id <> ALL (:taken)
@@ -212,17 +215,19 @@ def take(
     limit: int,
     lease: float,
     spacing: float = 0.0,
+    holding: Collection[int] = (),
     now: datetime | None = None,
 ) -> list[Delivery]:
     """Lease up to `limit` due rows to `sender` for `lease` seconds, at most one per recipient.
 
     A recipient that was sent to less than `spacing` seconds ago has its row put off instead.
-    Another sender's locked rows are passed over. A lease that has ended is anybody's.
+    Another sender's locked rows are passed over. A lease that has ended is anybody's, but not
+    of the rows that the caller is `holding` itself.
     """
     _durably(connection)
     taken: set[int] = set()
     while len(taken) < limit:
-        values = {"limit": limit - len(taken), "taken": list(taken), "now": now}
+        values = {"limit": limit - len(taken), "taken": [*taken, *holding], "now": now}
         due = set(connection.execute(_LOCK_DUE, values).scalars())
         put_off = _space_out(connection, due, spacing, now) if due and spacing else set()
         taken |= due - put_off
@@ -261,7 +266,8 @@ _NOT_SENT = text(f"""
     WHERE id = :id AND state = 'pending' AND leased_by = :sender AND attempts = :attempts
 """)  # noqa: S608
 _RENEW = text(f"""
-    UPDATE deliveries SET lease_until = {_NOW} + make_interval(secs => :lease)
+    UPDATE deliveries
+    SET lease_until = {_NOW} + make_interval(secs => nullif(CAST(:lease AS float8), 0))
     WHERE id = ANY (:ids) AND state = 'pending' AND leased_by = :sender
 """)  # noqa: S608
 _NEXT_DUE = text(f"""
@@ -308,16 +314,13 @@ def next_due(connection: Connection, now: datetime | None = None) -> float | Non
 
 
 def _durably(connection: Connection) -> None:
-    """What is recorded of the world must not be forgotten by a crash of Postgres, and a row that
-    a message is about to go out for must not be either (design: what Postgres must keep)."""
+    """A crash of Postgres forgets neither an outcome nor a row whose message is about to go out."""
     connection.execute(text("SET LOCAL synchronous_commit TO on"))
 
 
 class Counts(Collector):
-    """The rows by state, for /status and /metrics; read at most once a second, however often asked.
-
-    While Postgres is away they are the last known.
-    """
+    """The rows by state, for /status and /metrics: the last known while Postgres is away, and
+    read at most once a second, however often they are asked for."""
 
     def __init__(self, engine: Engine, max_age: float = 1.0):
         self._engine = engine

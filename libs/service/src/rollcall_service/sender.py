@@ -36,11 +36,10 @@ log = logging.getLogger(__name__)
 DELIVERIES = Counter(
     "rollcall_deliveries", "Attempts to deliver a message, by what came of it.", ["kind", "outcome"]
 )
-FALLBACK = 5.0  # seconds between looks at the ledger when nothing wakes the sender
+FALLBACK = 5.0  # seconds between looks at the ledger when nothing wakes it
 STUCK_AFTER = 60.0  # seconds without a turn of the loop
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
-FINISH_WITHIN = 1.0  # seconds that `stop` gives to what is in flight before releasing it
-STOP_WITHIN = 1.8  # seconds that `stop` lasts at most
+FINISH_WITHIN, STOP_WITHIN = 1.0, 1.8  # seconds that `stop` gives to what is in flight, and lasts
 
 
 class Permanent(Exception):
@@ -52,7 +51,7 @@ class Permanent(Exception):
 
 
 class Transient(Exception):
-    """The same message may be accepted later; not before `retry_after` seconds, if given."""
+    """The message may be accepted later; not before `retry_after` seconds, if given."""
 
     def __init__(self, reason: str, retry_after: float | None = None):
         super().__init__(reason)
@@ -104,7 +103,7 @@ class Sender:
         schema: str,
         name: str,
         workers: int = 8,
-        lease: float = 30.0,
+        lease: float = 15.0,
         spacing: float = 0.0,
         schedule: Schedule = Schedule(),
         now: Callable[[], datetime | None] = lambda: None,
@@ -157,19 +156,15 @@ class Sender:
             try:
                 self._bell.wait(self._turn())
                 backoff = FIRST_BACKOFF
-            except (SQLAlchemyError, psycopg2.Error) as error:
+            except Exception as error:  # whatever it is, it must not leave the sender silently idle
                 if not is_transient(error):
-                    log.exception("the ledger cannot be used")
+                    log.exception("the sender ended")
                     self.failed.set()
                     break
                 log.warning("Postgres is away", extra={"reason": type(error).__name__})
                 self._bell.mute()
                 self._stopping.wait(backoff)
                 backoff = min(backoff * 2, LAST_BACKOFF)
-            except Exception:  # a defect: better replaced than silently idle
-                log.exception("the sender ended")
-                self.failed.set()
-                break
         self._wind_up()
 
     def _turn(self) -> float:
@@ -177,20 +172,23 @@ class Sender:
         the bell rings: a commit that added rows, a free worker, or stop()."""
         self._bell.listen()
         self._renew()
-        free = len(self._workers) - len(self._held())
-        taken, wait = self._take(free) if free else ([], None)
+        taken, wait = self._take(self._held())
         for delivery in taken:
             self._queue.put(delivery)
         longest = min(FALLBACK, self._lease / 3)
         return longest if wait is None else min(longest, wait)
 
-    def _take(self, free: int) -> tuple[list[Delivery], float | None]:
+    def _take(self, held: list[int]) -> tuple[list[Delivery], float | None]:
+        free = len(self._workers) - len(held)
+        if not free:
+            return [], None
         now = self._now()
         with self._engine.begin() as connection:
             taken = ledger.take(
                 connection,
                 self._id,
                 limit=free,
+                holding=held,
                 lease=self._lease,
                 spacing=self._spacing,
                 now=now,
@@ -286,12 +284,8 @@ class Sender:
 
 def _named(delivery: Delivery) -> dict[str, object]:
     """What a log line may say of a delivery."""
-    return {
-        "delivery": delivery.id,
-        "event": delivery.event_id,
-        "kind": delivery.kind,
-        "attempt": delivery.attempts,
-    }
+    names = {"delivery": delivery.id, "event": delivery.event_id, "kind": delivery.kind}
+    return names | {"attempt": delivery.attempts}
 
 
 class _Bell:
@@ -330,10 +324,7 @@ class _Bell:
             self._connection = None
 
     def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or as soon as the bell has rung since the last wait.
-
-        Raises psycopg2.Error when the connection to Postgres is gone.
-        """
+        """Return after `seconds`, or once it has rung. Raises psycopg2.Error: Postgres is gone."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._near, selectors.EVENT_READ)
             if self._connection is not None:

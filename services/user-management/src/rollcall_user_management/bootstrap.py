@@ -24,6 +24,21 @@ WORKERS = 8  # threads that talk to Postgres for commands and queries
 BACKGROUND = 4  # connections of the projection, the marker, the recovery and the listener
 
 
+class Postgres:
+    """The connections and the threads that use them, let go of when everything else has stopped."""
+
+    def __init__(self, url: str, schema: str):
+        self.engine = make_engine(url, schema=f"{schema},{SCHEMA}", pool_size=WORKERS + BACKGROUND)
+        self.executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="postgres")
+
+    def start(self) -> None:
+        """Connections are made when they are needed."""
+
+    def stop(self) -> None:
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.engine.dispose()
+
+
 def prepare(settings: Settings) -> str:
     """Bring the database up to date; the schema of the live generation."""
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=1)
@@ -37,10 +52,8 @@ def prepare(settings: Settings) -> str:
 def build(settings: Settings) -> Sequence[Component]:
     """The components in the order they start."""
     schema = prepare(settings)
-    engine = make_engine(
-        settings.database_url, schema=f"{schema},{SCHEMA}", pool_size=WORKERS + BACKGROUND
-    )
-    executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="postgres")
+    postgres = Postgres(settings.database_url, schema)
+    engine, executor = postgres.engine, postgres.executor
     publisher = Publisher(settings.kafka, "users", f"/services/{SERVICE}")
     marker = Marker(engine)
     positions = Positions(engine, schema)
@@ -61,6 +74,7 @@ def build(settings: Settings) -> Sequence[Component]:
     )
     return [
         management,
+        postgres,
         publisher,
         marker,
         Recovery(engine, publisher, marker.mark),

@@ -176,12 +176,15 @@ _SETTLE = text(
     ' "offset" = coalesce(a."offset", v."offset"),'
     " recorded_at = coalesce(a.recorded_at, v.recorded_at)"
     " FROM (SELECT a.event_id, v.* FROM admissions a JOIN"
-    " unnest(cast(:ids AS uuid[]), cast(:partitions AS int[]), cast(:offsets AS bigint[]),"
-    ' cast(:times AS timestamptz[])) AS v (id, partition, "offset", recorded_at)'
-    " ON a.event_id = v.id AND a.settled_at IS NULL ORDER BY a.event_id FOR UPDATE OF a) v"
+    " unnest(cast(:ids AS uuid[]), cast(:keys AS uuid[]), cast(:partitions AS int[]),"
+    " cast(:offsets AS bigint[]),"
+    ' cast(:times AS timestamptz[])) AS v (id, of_key, partition, "offset", recorded_at)'
+    " ON a.event_id = v.id AND a.key = v.of_key AND a.settled_at IS NULL"
+    " ORDER BY a.event_id FOR UPDATE OF a) v"
     " WHERE a.event_id = v.event_id"
 )
 Places = Sequence[tuple[str, Recorded]]  # event ids and where they stand
+Passed = Sequence[tuple[str, str, Recorded]]  # keys and ids of events that the projection passed
 
 
 def mark_appended(connection: Connection, places: Places) -> None:
@@ -189,9 +192,13 @@ def mark_appended(connection: Connection, places: Places) -> None:
     connection.execute(_MARK, _columns(places))
 
 
-def settle(connection: Connection, places: Places) -> None:
-    """Release what the projection has applied or rejected; in its transaction, in order of ids."""
-    connection.execute(_SETTLE, _columns(places))
+def settle(connection: Connection, passed: Passed) -> None:
+    """Release what the projection has applied or rejected; in its transaction, in order of ids.
+
+    Key and id are an event's identity: another's event under the same id settles nothing.
+    """
+    places = [(event_id, recorded) for _, event_id, recorded in passed]
+    connection.execute(_SETTLE, _columns(places) | {"keys": [key for key, _, _ in passed]})
 
 
 def _columns(places: Places) -> dict[str, list[str] | list[int] | list[datetime]]:

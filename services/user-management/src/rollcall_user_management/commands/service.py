@@ -59,7 +59,7 @@ class CommandService:
         pause = FIRST_PAUSE
         while True:
             topic_id = self._require_log()
-            outcome = await self._attempt(command)
+            outcome = await self._attempt(command, end)
             match outcome:
                 case Admission():
                     recorded = await self._append(outcome, end)
@@ -82,11 +82,15 @@ class CommandService:
             raise LogUnavailable("no broker answers")
         return topic_id
 
-    async def _attempt(self, command: Any) -> Admission | Kept | Unchanged | Wait:
+    async def _attempt(self, command: Any, end: float) -> Admission | Kept | Unchanged | Wait:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._executor, attempt, self._engine, self._publisher, command
-        )
+        try:
+            async with asyncio.timeout(end - time.monotonic()):
+                return await loop.run_in_executor(
+                    self._executor, attempt, self._engine, self._publisher, command
+                )
+        except TimeoutError as error:  # Postgres hangs; it may admit the command yet
+            raise OutcomeUnknown from error
 
     async def _append(self, admission: Admission, end: float) -> Recorded:
         try:

@@ -25,7 +25,7 @@ class Batch:
     before: dict[str, Aggregate]
     after: dict[str, Aggregate] = field(default_factory=dict)
     history: list[tuple[Any, ...]] = field(default_factory=list)
-    settled: list[tuple[str, Recorded]] = field(default_factory=list)
+    settled: list[tuple[str, str, Recorded]] = field(default_factory=list)
 
     def apply(self, event: Event) -> None:
         state = self.after.get(event.key) or self.before[event.key]
@@ -49,7 +49,7 @@ class Batch:
         assert stamp is not None
         self.history.append(tables.history_row(event, stamp, version, rejected, changed))
         if event.command_id is not None:
-            self.settled.append((event.id, Recorded(event.position, event.recorded_at)))
+            self.settled.append((event.key, event.id, Recorded(event.position, event.recorded_at)))
 
 
 def begin(connection: Connection, events: Sequence[Event]) -> Batch:

@@ -11,6 +11,7 @@ import psycopg2.extensions
 from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import queries_pb2 as pb
+from rollcall_events.topic import PARTITIONS
 from rollcall_service.postgres import is_transient
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,6 @@ class Positions:
         self._next: dict[int, int] = {}
         self._topic_id: str | None = None
         self._wakers: set[Callable[[], None]] = set()
-        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="positions", daemon=True)
 
@@ -66,7 +66,7 @@ class Positions:
             return
         if self._topic_id is None and not self._next:
             raise ReadStoreBehind(sum(p.offset + 1 for p in after))
-        if any(p.topic_id != self._topic_id or p.partition not in range(50) for p in after):
+        if any(p.topic_id != self._topic_id or p.partition not in range(PARTITIONS) for p in after):
             raise WrongTopic
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()

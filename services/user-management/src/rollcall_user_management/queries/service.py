@@ -6,9 +6,11 @@ from concurrent.futures import Executor
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError
 
 from rollcall.users.v1 import queries_pb2 as pb
 from rollcall_events.ids import is_uuid
+from rollcall_user_management.queries.cursor import InvalidCursor
 from rollcall_user_management.queries.fields import InvalidField
 from rollcall_user_management.queries.positions import Positions
 from rollcall_user_management.queries.roles import get_role, list_roles
@@ -41,7 +43,10 @@ class QueryService:
 
     def _read(self, request: Any) -> Any:
         with self._engine.connect() as connection:
-            return QUERIES[type(request)](connection, request)
+            try:
+                return QUERIES[type(request)](connection, request)
+            except DataError:  # a value that Postgres cannot read: only a cursor holds any
+                raise InvalidCursor from None
 
 
 def _check(request: Any) -> None:
