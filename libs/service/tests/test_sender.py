@@ -371,30 +371,6 @@ def test_a_ledger_that_is_not_there_ends_it(engine: Engine) -> None:
     lost.dispose()
 
 
-def delivery(attempts: int, age: float = 0.0) -> Delivery:
-    return Delivery(1, "", "", "test", "ada", {}, attempts, age)
-
-
-def test_the_schedule_doubles_up_to_a_limit() -> None:
-    schedule = Schedule(first=2, longest=60, give_up=3600)
-    delays = [schedule.delay(delivery(n), None, lambda: 1.0) for n in range(1, 9)]
-    assert delays == [2, 4, 8, 16, 32, 60, 60, 60]
-    assert schedule.delay(delivery(10_000), None, lambda: 0.5) == 30
-    assert schedule.delay(delivery(5), None, lambda: 0.0) == 0
-
-
-def test_the_schedule_never_comes_before_a_providers_wish() -> None:
-    schedule = Schedule(first=2, longest=60, give_up=3600)
-    assert schedule.delay(delivery(1), 120, lambda: 0.0) == 120
-    assert schedule.delay(delivery(1), 120, lambda: 1.0) == 122
-
-
-def test_the_schedule_ends() -> None:
-    schedule = Schedule(first=2, longest=60, give_up=3600)
-    assert schedule.delay(delivery(1, age=3599.5), None, lambda: 1.0) is None
-    assert schedule.delay(delivery(1, age=3000), 700, lambda: 0.0) is None
-
-
 def test_the_clock_may_be_anothers(engine: Engine, start: Callable[..., Sender]) -> None:
     """Hours of retrying, in no time."""
 
