@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -66,7 +67,7 @@ def in_log(store: Engine, admission: Admission, *, settled: bool = False) -> Non
             settle(connection, [(admission.key, *place[0])])
 
 
-def _now(store: Engine):  # type: ignore[no-untyped-def]
+def _now(store: Engine) -> Any:
     with store.connect() as connection:
         return connection.execute(text("SELECT now()")).scalar()
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
-from integration.waiting import eventually
 from sqlalchemy import Connection, Engine, text
+from support.waiting import eventually
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import Consumer, Event, Handler, KafkaSettings, Publisher, Subscription

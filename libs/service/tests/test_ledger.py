@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from rollcall_local.postgres import Server
 from rollcall_service import ledger
 from rollcall_service.ledger import Delivery, Message
+from rollcall_service.ledger_store import Counts
 from rollcall_service.postgres import make_engine
 
 SCHEMA = "ledger_test"
@@ -218,10 +219,10 @@ def test_counts_name_every_state_and_survive_postgres(
     engine: Engine, connection: Connection
 ) -> None:
     owe(connection, "ada")
-    counts = ledger.Counts(engine, max_age=0)
+    counts = Counts(engine, max_age=0)
     assert counts.read() == dict.fromkeys(ledger.STATES, 0) | {"pending": 1}
     away = make_engine("postgresql://nobody:x@127.0.0.1:1/none", schema="none")
-    assert ledger.Counts(away).read() == {}
+    assert Counts(away).read() == {}
 
 
 def test_looking_for_due_rows_is_cheap_however_many_are_done(connection: Connection) -> None:

@@ -6,50 +6,32 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from support.sending import (
+    QUICK,
+    SCHEMA,
+    WITHIN,
+    Provider,
+    counts,
+    owe,
+    prepare,
+    refuse,
+    row,
+)
+from support.waiting import eventually
 
-from rollcall_local import ports
-from rollcall_local.postgres import Server, running
+from rollcall_local.postgres import Server
 from rollcall_service import ledger
-from rollcall_service.ledger import Delivery, Message
+from rollcall_service.ledger import Delivery
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import FALLBACK, Permanent, Schedule, Sender, Transient
-
-SCHEMA = "sender_test"
-QUICK = Schedule(first=0.02, longest=0.1)
-WITHIN = 10.0  # seconds that a test waits for what must happen
-
-
-@dataclass
-class Provider:
-    """Stands where mail or Slack would: `answers` says what it does with each recipient."""
-
-    answers: dict[str, Callable[[Delivery], object]] = field(default_factory=dict)
-    accepted: list[str] = field(default_factory=list)  # "recipient: text"
-    tried: list[tuple[str, float]] = field(default_factory=list)  # recipient, when
-
-    def send(self, delivery: Delivery) -> None:
-        self.tried.append((delivery.recipient, time.monotonic()))
-        if answer := self.answers.get(delivery.recipient):
-            answer(delivery)
-        self.accepted.append(f"{delivery.recipient}: {delivery.payload['text']}")
-
-
-def prepare(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
-        ledger.create_v1(SimpleNamespace(execute=connection.exec_driver_sql))
 
 
 @pytest.fixture(scope="module")
@@ -82,48 +64,6 @@ def start(engine: Engine) -> Iterator[Callable[..., Sender]]:
     yield starting
     for sender in senders:
         sender.stop()
-
-
-def owe(engine: Engine, *messages: str) -> None:
-    """Add "recipient: text" messages, each for an event of its own, in one transaction."""
-    with engine.begin() as connection:
-        for message in messages:
-            recipient, _, body = message.partition(": ")
-            ledger.add(connection, cause(), [Message("test", recipient, {"text": body})])
-
-
-def cause() -> Any:
-    return SimpleNamespace(
-        id=str(uuid.uuid4()),
-        key=str(uuid.uuid4()),
-        position=SimpleNamespace(topic="users", partition=0, offset=0),
-        recorded_at=datetime.now(UTC) + timedelta(hours=1),
-    )
-
-
-def eventually(true: Callable[[], bool], within: float = WITHIN) -> None:
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        threading.Event().wait(0.01)
-
-
-def counts(engine: Engine) -> dict[str, int]:
-    with engine.connect() as connection:
-        return {state: n for state, n in ledger.counts(connection).items() if n}
-
-
-def row(engine: Engine, recipient: str) -> Any:
-    statement = text("SELECT * FROM deliveries WHERE recipient = :r ORDER BY id LIMIT 1")
-    with engine.connect() as connection:
-        return connection.execute(statement, {"r": recipient}).one()
-
-
-def refuse(error: Exception) -> Callable[[Delivery], None]:
-    def answer(delivery: Delivery) -> None:
-        raise error
-
-    return answer
 
 
 def test_a_commit_wakes_it_at_once(engine: Engine, start: Callable[..., Sender]) -> None:
@@ -329,36 +269,6 @@ def test_stop_releases_what_hangs_within_two_seconds(
     start(other)
     eventually(lambda: other.accepted == ["ada: hi"], within=2)
     end.set()
-
-
-def test_postgres_away_for_longer_than_a_lease_repeats_nothing(tmp_path: Path) -> None:
-    """What a provider accepted meanwhile is recorded later, and sent by nobody else before."""
-    port = ports.free_port()
-    answered = threading.Event()
-    providers = [Provider({"ada": lambda _: answered.wait(WITHIN)}) for _ in range(2)]
-    with running(tmp_path, port) as server:
-        engine = make_engine(server.url(), schema=SCHEMA, pool_size=20)
-        prepare(engine)
-        senders = [
-            Sender(engine, p.send, schema=SCHEMA, name="test", schedule=QUICK, lease=0.3)
-            for p in providers
-        ]
-        for sender in senders:
-            sender.start()
-        owe(engine, "ada: accepted while Postgres was away")
-        eventually(lambda: sum(len(p.tried) for p in providers) == 1)
-    answered.set()
-    eventually(lambda: sum(len(p.accepted) for p in providers) == 1)
-    assert not threading.Event().wait(0.5)
-    with running(tmp_path, port):
-        eventually(lambda: counts(engine) == {"sent": 1})
-        owe(engine, "bob: hi")
-        eventually(lambda: counts(engine) == {"sent": 2})
-        assert sum(len(p.tried) for p in providers) == 2
-        for sender in senders:
-            assert not sender.failed.is_set()
-            sender.stop()
-        engine.dispose()
 
 
 def test_a_ledger_that_is_not_there_ends_it(engine: Engine) -> None:

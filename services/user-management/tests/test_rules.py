@@ -1,7 +1,7 @@
 """Given events, when a command, then an event or a refusal."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from google.protobuf.message import Message
@@ -35,7 +35,10 @@ def role(*events: Message) -> Role:
     return fold(Role("r"), events)
 
 
-def fold(state: Any, events: tuple[Message, ...]) -> Any:
+S = TypeVar("S", User, Role)
+
+
+def fold(state: S, events: tuple[Message, ...]) -> S:
     for n, event in enumerate(events):
         state = evolve(state, event, Stamp(START + timedelta(seconds=n), 0, n))
     return state
@@ -51,7 +54,7 @@ THEN = {
         commands.CreateUserRequest(user_id="u", email="a@x.org", name="A"),
         pb.UserCreatedEvent(
             user_id="u",
-            person=pb.Person(email="a@x.org", name="A", locale="", attributes={}),
+            person=pb.Person(email="a@x.org", name="A", locale="", attributes=to_struct({})),
             status=pb.USER_STATUS_ACTIVE,
         ),
     ),
@@ -73,7 +76,7 @@ THEN = {
     "clear attributes": (
         user(CREATED),
         update(clear_attributes=True),
-        pb.UserUpdatedEvent(user_id="u", person=pb.Person(attributes={})),
+        pb.UserUpdatedEvent(user_id="u", person=pb.Person(attributes=to_struct({}))),
     ),
     "nothing new": (user(CREATED), update(name="A", status=pb.USER_STATUS_ACTIVE), None),
     "delete": (user(CREATED), commands.DeleteUserRequest(user_id="u"), DELETED),

@@ -14,21 +14,21 @@ from rollcall_user_management.queries import cursor
 
 def context(**changes: str) -> pb.CommandContext:
     fields = {"command_id": "c", "actor": "services/test", "correlation_id": ""} | changes
-    return pb.CommandContext(**fields)  # type: ignore[arg-type]
+    return pb.CommandContext(**fields)
 
 
 def create(**changes: Any) -> pb.CreateUserRequest:
-    fields = {"context": context(), "user_id": uuid7(), "email": "a@x.org", "name": "A"} | changes
+    fields: dict[str, Any] = {"user_id": uuid7(), "email": "a@x.org", "name": "A"}
+    fields |= {"context": context()} | changes
     return pb.CreateUserRequest(**fields)
 
 
 def create_role(**changes: Any) -> pb.CreateRoleRequest:
-    return pb.CreateRoleRequest(
-        **({"context": context(), "role_id": uuid7(), "name": "ops"} | changes)
-    )
+    fields: dict[str, Any] = {"context": context(), "role_id": uuid7(), "name": "ops"} | changes
+    return pb.CreateRoleRequest(**fields)
 
 
-WRONG = {
+WRONG: dict[str, list[Any]] = {
     "email": [
         create(email=bad)
         for bad in ("", "ada", "ada@", "@x.org", "a b@x.org", "a@x", "a" * 250 + "@x.org")

@@ -26,7 +26,7 @@ def load_or_create(home: Home, roles: tuple[str, ...]) -> Credentials:
     credentials = Credentials(
         token_secret=kept.get("token_secret") or secrets.token_urlsafe(32),
         postgres={role: secrets.token_urlsafe(24) for role in roles} | passwords,
-        cluster_id=kept.get("cluster_id") or secrets.token_urlsafe(16),
+        cluster_id=kept.get("cluster_id") or _new_cluster_id(),
     )
     if asdict(credentials) != kept:
         home.write(_FILE, asdict(credentials))
@@ -37,3 +37,10 @@ def token_secret(home: Home) -> str | None:
     """The secret that signs bearer tokens, or None before the first start."""
     kept = home.read(_FILE)
     return kept["token_secret"] if kept else None
+
+
+def _new_cluster_id() -> str:
+    """16 random bytes in base64, as Kafka wants them; its tools take a leading - for an option."""
+    while (drawn := secrets.token_urlsafe(16)).startswith("-"):
+        pass
+    return drawn

@@ -29,7 +29,7 @@ ROLES = (SUPERUSER, *SERVICE_ROLES)
 _SETTINGS: dict[str, str] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
-    "max_connections": "200",
+    "max_connections": "400",
     "shared_buffers": "64MB",
     "jit": "off",
     "log_error_verbosity": "terse",

@@ -8,20 +8,13 @@ Time is the database's, so that replicas agree on leases; every function takes `
 tests.
 """
 
-import contextlib
 import json
-import math
-import threading
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, text
 
 STATES = ("pending", "sent", "failed", "cancelled", "settled")
 
@@ -316,35 +309,3 @@ def next_due(connection: Connection, now: datetime | None = None) -> float | Non
 def _durably(connection: Connection) -> None:
     """A crash of Postgres forgets neither an outcome nor a row whose message is about to go out."""
     connection.execute(text("SET LOCAL synchronous_commit TO on"))
-
-
-class Counts(Collector):
-    """The rows by state, for /status and /metrics: the last known while Postgres is away, and
-    read at most once a second, however often they are asked for."""
-
-    def __init__(self, engine: Engine, max_age: float = 1.0):
-        self._engine = engine
-        self._max_age = max_age
-        self._lock = threading.Lock()
-        self._read_at = -math.inf
-        self._counts: dict[str, int] = {}
-
-    def read(self) -> dict[str, int]:
-        with self._lock:
-            if time.monotonic() - self._read_at >= self._max_age:
-                with contextlib.suppress(SQLAlchemyError), self._engine.connect() as connection:
-                    self._counts = counts(connection)
-                self._read_at = time.monotonic()
-            return dict(self._counts)
-
-    def describe(self) -> Iterable[Metric]:
-        return [self._metric()]
-
-    def collect(self) -> Iterable[Metric]:
-        metric = self._metric()
-        for state, count in self.read().items():
-            metric.add_metric([state], count)
-        return [metric]
-
-    def _metric(self) -> GaugeMetricFamily:
-        return GaugeMetricFamily("rollcall_ledger", "Deliveries by state.", labels=["state"])

@@ -1,20 +1,21 @@
 """The composition root: the one place that knows every part."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rollcall_email_notification.mailer import Mailer
 from rollcall_email_notification.messages import make_send
 from rollcall_email_notification.rendering import Renderer
 from rollcall_email_notification.settings import SCHEMA, SERVICE, Settings
-from rollcall_email_notification.status import status
-from rollcall_email_notification.store import Store
 from rollcall_email_notification.subscriptions import SUBSCRIPTION
 from rollcall_events import Consumer
+from rollcall_service.ledger_store import LedgerStore
 from rollcall_service.lifecycle import Component
 from rollcall_service.logs import configure_logging
 from rollcall_service.management import ManagementServer
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Sender
+from rollcall_service.status import replica_status
 
 WORKERS = 8
 
@@ -24,7 +25,7 @@ def build(settings: Settings) -> Sequence[Component]:
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
     # Each worker, the dispatcher, the consumer, its callbacks and the counts: one connection.
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=WORKERS + 4)
-    store = Store(engine)
+    store = LedgerStore(engine, "rollcall_email_notification", SCHEMA)
     sender = Sender(
         engine,
         make_send(Renderer(), Mailer(settings.smtp), settings.mail_from),
@@ -33,11 +34,19 @@ def build(settings: Settings) -> Sequence[Component]:
         workers=WORKERS,
     )
     consumer = Consumer(SUBSCRIPTION, settings.kafka, engine)
+
+    def status() -> dict[str, Any]:
+        held = replica_status(settings.replica_id, SERVICE, SUBSCRIPTION.topic, consumer.status())
+        return held | {"deliveries": store.counts.read()}
+
     management = ManagementServer(
         settings.management_host,
         settings.management_port,
         healthy=lambda: consumer.healthy() and sender.healthy(),
         ready=lambda: consumer.ready() and sender.healthy(),
-        status=lambda: status(settings.replica_id, consumer, store.counts.read()),
+        status=lambda: (
+            replica_status(settings.replica_id, SERVICE, SUBSCRIPTION.topic, consumer.status())
+            | {"deliveries": store.counts.read()}
+        ),
     )
     return [management, store, sender, consumer]

@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_email_notification import recipients
-from rollcall_email_notification.recipients import Recipient, plain
+from rollcall_email_notification.recipients import Recipient
 from rollcall_events import Event
 from rollcall_service import ledger
 from rollcall_service.ledger import Message
+from rollcall_service.text import plain
 
 
 def user_created(event: Event, connection: Connection) -> None:

@@ -3,16 +3,13 @@
 Folded from the events like every view; a user who was deleted leaves no trace in it.
 """
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, text
 
 from rollcall.users.v1 import events_pb2 as pb
-
-MAX_EMAIL = 254  # RFC 5321: what is longer cannot be delivered
-MAX_TEXT = 200
+from rollcall_service.text import address, plain
 
 
 @dataclass(frozen=True)
@@ -22,16 +19,6 @@ class Recipient:
     name: str
     locale: str
     suspended: bool
-
-
-def plain(value: str, limit: int = MAX_TEXT) -> str:
-    """A published string as it may stand in a table and in a line of a mail.
-
-    Anybody may publish an event, so nothing is taken for granted: no control characters (NUL
-    cannot be stored, a newline would end a line), no more than `limit` characters.
-    """
-    spaced = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in value)
-    return " ".join(spaced.split())[:limit]
 
 
 def created(event: pb.UserCreatedEvent) -> Recipient:
@@ -48,12 +35,6 @@ def updated(before: Recipient, person: pb.Person, status: pb.UserStatus.ValueTyp
         locale=plain(person.locale) if person.HasField("locale") else before.locale,
         suspended=status == pb.USER_STATUS_SUSPENDED if status else before.suspended,
     )
-
-
-def address(value: str) -> str:
-    """An e-mail address, or nothing where a mail could never go."""
-    cleaned = plain(value, limit=MAX_EMAIL + 1)
-    return cleaned if "@" in cleaned and len(cleaned) <= MAX_EMAIL else ""
 
 
 def find(connection: Connection, user_id: str) -> Recipient | None:

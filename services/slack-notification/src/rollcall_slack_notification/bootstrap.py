@@ -1,19 +1,20 @@
 """The composition root: the one place that knows every part."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rollcall_events import Consumer
+from rollcall_service.ledger_store import LedgerStore
 from rollcall_service.lifecycle import Component
 from rollcall_service.logs import configure_logging
 from rollcall_service.management import ManagementServer
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Sender
+from rollcall_service.status import replica_status
 from rollcall_slack_notification.client import Poster, make_client
 from rollcall_slack_notification.messages import make_send
 from rollcall_slack_notification.settings import SCHEMA, SERVICE, Settings
-from rollcall_slack_notification.status import status
-from rollcall_slack_notification.store import Store
-from rollcall_slack_notification.subscriptions import subscription
+from rollcall_slack_notification.subscriptions import TOPIC, subscription
 
 WORKERS = 4
 SPACING = 1.0  # seconds; Slack allows about one message a second to a conversation
@@ -24,7 +25,7 @@ def build(settings: Settings) -> Sequence[Component]:
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
     # Each worker, the dispatcher, the consumer, its callbacks and the counts: one connection.
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=WORKERS + 4)
-    store = Store(engine)
+    store = LedgerStore(engine, "rollcall_slack_notification", SCHEMA)
     sender = Sender(
         engine,
         make_send(Poster(make_client(settings.slack))),
@@ -34,11 +35,19 @@ def build(settings: Settings) -> Sequence[Component]:
         spacing=SPACING,
     )
     consumer = Consumer(subscription(settings.slack.channel), settings.kafka, engine)
+
+    def status() -> dict[str, Any]:
+        held = replica_status(settings.replica_id, SERVICE, TOPIC, consumer.status())
+        return held | {"deliveries": store.counts.read()}
+
     management = ManagementServer(
         settings.management_host,
         settings.management_port,
         healthy=lambda: consumer.healthy() and sender.healthy(),
         ready=lambda: consumer.ready() and sender.healthy(),
-        status=lambda: status(settings.replica_id, consumer, store.counts.read()),
+        status=lambda: (
+            replica_status(settings.replica_id, SERVICE, TOPIC, consumer.status())
+            | {"deliveries": store.counts.read()}
+        ),
     )
     return [management, store, sender, consumer]

@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import Event
+from rollcall_service.text import address, plain
 from rollcall_slack_notification import admins
 from rollcall_slack_notification.admins import Person
-from rollcall_slack_notification.plain import address, plain
 
 _STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"}
 

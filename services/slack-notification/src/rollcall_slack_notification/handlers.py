@@ -13,6 +13,7 @@ from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import Event
 from rollcall_service import ledger
 from rollcall_service.ledger import Message
+from rollcall_service.text import plain
 from rollcall_slack_notification import admins
 from rollcall_slack_notification.admins import Person, Role
 from rollcall_slack_notification.facts import (
@@ -25,7 +26,6 @@ from rollcall_slack_notification.facts import (
     person_changes,
     status,
 )
-from rollcall_slack_notification.plain import plain
 
 Fields = Iterable[tuple[str, str]]
 

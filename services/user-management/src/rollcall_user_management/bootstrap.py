@@ -1,15 +1,14 @@
 """The composition root: every part is made here, and knows only what it is given."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from rollcall_events import Consumer, Publisher
 from rollcall_service.lifecycle import Component
 from rollcall_service.management import ManagementServer
 from rollcall_service.migrations import upgrade
 from rollcall_service.postgres import make_engine
+from rollcall_service.status import replica_status
 from rollcall_user_management.admission.marker import Marker
 from rollcall_user_management.admission.recovery import Recovery
 from rollcall_user_management.api.server import GrpcServer
@@ -70,7 +69,7 @@ def build(settings: Settings) -> Sequence[Component]:
         settings.management_port,
         healthy=consumer.healthy,
         ready=consumer.ready,
-        status=lambda: status(settings.replica_id, consumer),
+        status=lambda: replica_status(settings.replica_id, SERVICE, "users", consumer.status()),
     )
     return [
         management,
@@ -82,18 +81,3 @@ def build(settings: Settings) -> Sequence[Component]:
         consumer,
         GrpcServer(settings.grpc_host, settings.grpc_port, commands.handle, queries.answer),
     ]
-
-
-def status(replica_id: str, consumer: Consumer) -> Mapping[str, Any]:
-    held = consumer.status()
-    return {
-        "id": replica_id,
-        "service": SERVICE,
-        "group": SERVICE,
-        "pid": os.getpid(),
-        "state": held.state,
-        "partitions": {"users": list(held.partitions)},
-        "lag_records": held.lag_records,
-        "lag_seconds": held.lag_seconds,
-        "stopped_partitions": {str(p): why for p, why in held.stopped_partitions.items()},
-    }

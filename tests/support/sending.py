@@ -1,0 +1,75 @@
+"""What the tests of the sender share: a provider that records, and rows owed to it."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from rollcall_service import ledger
+from rollcall_service.ledger import Delivery, Message
+from rollcall_service.sender import Schedule
+
+SCHEMA = "sender_test"
+QUICK = Schedule(first=0.02, longest=0.1)
+WITHIN = 10.0  # seconds that a test waits for what must happen
+
+
+@dataclass
+class Provider:
+    """Stands where mail or Slack would: `answers` says what it does with each recipient."""
+
+    answers: dict[str, Callable[[Delivery], object]] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)  # "recipient: text"
+    tried: list[tuple[str, float]] = field(default_factory=list)  # recipient, when
+
+    def send(self, delivery: Delivery) -> None:
+        self.tried.append((delivery.recipient, time.monotonic()))
+        if answer := self.answers.get(delivery.recipient):
+            answer(delivery)
+        self.accepted.append(f"{delivery.recipient}: {delivery.payload['text']}")
+
+
+def prepare(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        ledger.create_v1(SimpleNamespace(execute=connection.exec_driver_sql))
+
+
+def owe(engine: Engine, *messages: str) -> None:
+    """Add "recipient: text" messages, each for an event of its own, in one transaction."""
+    with engine.begin() as connection:
+        for message in messages:
+            recipient, _, body = message.partition(": ")
+            ledger.add(connection, cause(), [Message("test", recipient, {"text": body})])
+
+
+def cause() -> Any:
+    return SimpleNamespace(
+        id=str(uuid.uuid4()),
+        key=str(uuid.uuid4()),
+        position=SimpleNamespace(topic="users", partition=0, offset=0),
+        recorded_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+
+
+def counts(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        return {state: n for state, n in ledger.counts(connection).items() if n}
+
+
+def row(engine: Engine, recipient: str) -> Any:
+    statement = text("SELECT * FROM deliveries WHERE recipient = :r ORDER BY id LIMIT 1")
+    with engine.connect() as connection:
+        return connection.execute(statement, {"r": recipient}).one()
+
+
+def refuse(error: Exception) -> Callable[[Delivery], None]:
+    def answer(delivery: Delivery) -> None:
+        raise error
+
+    return answer
