@@ -22,6 +22,7 @@ from rollcall_user_management.admission.store import (
     settle,
 )
 from rollcall_user_management.commands.attempt import Unchanged, Wait, attempt
+from rollcall_user_management.commands.validation import InvalidFields
 from rollcall_user_management.domain.errors import DomainError, NotFound, Taken, VersionMismatch
 from rollcall_user_management.readstore import live_schema
 
@@ -156,6 +157,42 @@ def test_a_settled_aggregate_refuses_at_once(store: Engine, publisher: Publisher
         attempt(store, publisher, rename(made.key, "B", 7))
     with pytest.raises(NotFound):
         attempt(store, publisher, rename(uuid7(), "B"))
+
+
+def test_an_id_is_of_one_collection(store: Engine, publisher: Publisher) -> None:
+    made = attempt(store, publisher, create("ada@x.org"))
+    assert isinstance(made, Admission)
+    in_log(store, made)
+    role = commands.CreateRoleRequest(context=context(), role_id=made.key, name="ops")
+    with pytest.raises(Taken):
+        attempt(store, publisher, role)
+    with pytest.raises(NotFound):
+        attempt(
+            store,
+            publisher,
+            commands.UpdateRoleRequest(context=context(), role_id=made.key, name="ops"),
+        )
+
+
+def test_what_cannot_be_read_back_is_not_admitted(store: Engine, publisher: Publisher) -> None:
+    command = create("ada@x.org")
+    nested: Any = {}
+    for _ in range(60):
+        nested = [nested]
+    command.attributes.update({"a": nested})
+    with pytest.raises(InvalidFields):
+        attempt(store, publisher, command)
+    assert isinstance(attempt(store, publisher, create("ada@x.org")), Admission)
+
+
+def test_nothing_to_change_on_what_is_not_in_the_log_waits(
+    store: Engine, publisher: Publisher
+) -> None:
+    made = attempt(store, publisher, create("ada@x.org"))
+    assert isinstance(made, Admission)
+    assert isinstance(attempt(store, publisher, rename(made.key, "Ada")), Wait)
+    in_log(store, made)
+    assert isinstance(attempt(store, publisher, rename(made.key, "Ada")), Unchanged)
 
 
 def test_recovery_leases_what_is_not_in_the_log(store: Engine, publisher: Publisher) -> None:

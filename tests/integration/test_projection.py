@@ -1,5 +1,6 @@
 """The read store is the fold of the log, in whatever order partitions, copies and batches come."""
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -151,6 +152,30 @@ def first_of(strategy: Any) -> Any:
     """One record a batch: a single partition leaves nothing else to draw."""
     assert strategy is SIZES
     return 1
+
+
+def test_an_id_is_of_one_collection(store: Engine) -> None:
+    user = USERS[0]
+    mixed = [
+        messages(user, user, "a@x")[0],
+        pb.RoleUpdatedEvent(role_id=user, name="r"),
+        pb.RoleDeletedEvent(role_id=user),
+        pb.UserDeletedEvent(user_id=user),
+    ]
+    fold(store, log_of([(message, False) for message in mixed]), first_of)
+    with store.connect() as connection:
+        rejected = connection.execute(
+            text('SELECT rejected FROM history ORDER BY "offset"')
+        ).scalars()
+    assert list(rejected) == [None, "the id is not of a role", "the id is not of a role", None]
+
+
+def test_a_long_email_does_not_stop_the_partition(store: Engine) -> None:
+    """A unique key may be longer than the text, and than an entry of a B-tree can be."""
+    email = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789ΐ", k=1_800))
+    fold(store, log_of([(messages(USERS[0], ROLES[0], email)[0], False)]), first_of)
+    with store.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM users")).scalar() == 1
 
 
 def test_versions_have_no_gap_and_rejections_take_none(store: Engine) -> None:

@@ -157,6 +157,12 @@ REFUSED = {
     "a text too long for an index": raw(RECORD, value=LONG),
     "a number that is none": raw(RECORD, value=NAN.SerializeToString()),
     "an unknown status": raw(RECORD, value=STATUS),
+    "a header name that is not UTF-8": raw(RECORD, headers=None),
+    "a time in another notation": with_header(RECORD, "ce_time", b"20261123T093000Z"),
+    "an assignment of no role": raw(
+        encode(event("RoleAssignedToUserEvent"), "users"),
+        value=pb.RoleAssignedToUserEvent(user_id=USER, role_name="ops").SerializeToString(),
+    ),
     "a role that is no UUID": raw(
         encode(event("RoleAssignedToUserEvent"), "users"),
         value=pb.RoleAssignedToUserEvent(user_id=USER, role_id="x").SerializeToString(),
@@ -172,6 +178,11 @@ def test_what_is_wrong_is_refused(record: RawRecord) -> None:
 
 def test_the_record_that_the_refusals_vary_is_accepted() -> None:
     assert decode(raw(RECORD), PARTITIONS).key == USER
+
+
+def test_a_leap_second_and_a_fine_fraction_are_read() -> None:
+    read = decode(with_header(RECORD, "ce_time", b"2026-12-31t23:59:60.123456789z"), PARTITIONS)
+    assert read.time == datetime(2026, 12, 31, 23, 59, 59, 123456, UTC)
 
 
 def test_an_unknown_type_is_not_malformed() -> None:

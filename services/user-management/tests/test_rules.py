@@ -14,7 +14,7 @@ from rollcall_user_management.domain.attributes import merge_patch, to_dict, to_
 from rollcall_user_management.domain.decide import Claim, claim_of, decide
 from rollcall_user_management.domain.errors import NotFound, Protected, Taken, VersionMismatch
 from rollcall_user_management.domain.evolve import evolve
-from rollcall_user_management.domain.state import Role, Stamp, User
+from rollcall_user_management.domain.state import Role, Stamp, User, unique_key
 from rollcall_user_management.projection.changes import changes
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -151,8 +151,15 @@ def test_a_sign_in_is_a_fact_without_a_version() -> None:
 def test_the_holder_of_an_email_is_ranked_by_when_it_was_set() -> None:
     renamed = pb.UserUpdatedEvent(user_id="u", person=pb.Person(name="B", email="a@x.org"))
     assert user(CREATED, renamed).email_since == user(CREATED).email_since
+    shouted = pb.UserUpdatedEvent(user_id="u", person=pb.Person(email="A@X.org"))
+    assert user(CREATED, shouted).email_since == user(CREATED).email_since
     moved = pb.UserUpdatedEvent(user_id="u", person=pb.Person(email="b@x.org"))
     assert user(CREATED, moved).email_since == user(CREATED, moved).last
+
+
+def test_canonically_equal_texts_are_the_same_value() -> None:
+    assert unique_key("\u03aa\u0301") == unique_key("\u0390")
+    assert unique_key("ADA@x.org") == unique_key("ada@X.ORG")
 
 
 def test_what_an_event_claims() -> None:

@@ -42,6 +42,7 @@ WRONG: dict[str, list[Any]] = {
     ],
     "context.actor": [create(context=context(actor=bad)) for bad in ("", "ada", "users/", "a/b")],
     "context.command_id": [create(context=context(command_id=bad)) for bad in ("", "c" * 201)],
+    "status": [pb.UpdateUserRequest(context=context(), user_id=uuid7(), status=99)],  # type: ignore[arg-type]
     "description": [create_role(description=bad) for bad in ("d" * 501, "d\x1b")],
     "permissions": [
         create_role(permissions=bad) for bad in ([""], ["A"], ["a b"], ["x", "x"], ["p"] * 201)
@@ -79,9 +80,15 @@ def test_what_an_update_does_not_carry_is_not_checked() -> None:
 
 
 def test_a_cursor_answers_only_its_own_question() -> None:
-    made = cursor.encode(["q", "email"], "value", "id")
-    assert cursor.decode(made, ["q", "email"]) == ("value", "id")
+    id_ = uuid7()
+    made = cursor.encode(["q", "email"], "value", id_)
+    assert cursor.decode(made, ["q", "email"]) == ("value", id_)
+    nul = cursor.encode(["q"], "\0", id_)
+    deep = b"[" * 100_000
     for forged, question in (
+        (nul, ["q"]),
+        (deep, ["q"]),
+        (b"null", ["q"]),
         (made, ["q", "name"]),
         (b"{}", ["q"]),
         (b"\xff", ["q"]),

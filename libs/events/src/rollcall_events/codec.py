@@ -5,6 +5,7 @@ refusal is a pure function of the record, and its reasons are kept in the audit 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,11 @@ TYPE_URL = "type.googleapis.com/"
 MAX_HEADER_BYTES = 1_024
 MAX_TEXT_BYTES = 2_048  # of one string field: what a Postgres index entry can hold
 MAX_VALUE_BYTES = 512 * 1_024
+_RFC_3339 = re.compile(
+    r"(?P<before>\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(?P<second>\d\d)(?P<fraction>\.\d{1,12})?"
+    r"(?P<zone>[Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
 _LAST_MS = 253_370_764_800_000  # the year 9999
 
 
@@ -34,7 +40,7 @@ class RawRecord:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
+    headers: Sequence[tuple[str, bytes | None]] | None  # None: unreadable
     timestamp_ms: int
 
     @property
@@ -43,8 +49,7 @@ class RawRecord:
 
     @property
     def recorded_at(self) -> datetime:
-        """Never an error, whatever a producer wrote where the broker keeps the producer's time."""
-        return datetime.fromtimestamp(min(max(self.timestamp_ms, 0), _LAST_MS) / 1000, UTC)
+        return moment_of(self.timestamp_ms)
 
 
 class Malformed(Exception):
@@ -118,11 +123,18 @@ def decode(record: RawRecord, partitions: int) -> Event:
     )
 
 
+def moment_of(timestamp_ms: int) -> datetime:
+    """Never an error, whatever a producer wrote where the broker keeps the producer's time."""
+    return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)
+
+
 def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _headers(pairs: Sequence[tuple[str, bytes | None]]) -> Mapping[str, str]:
+def _headers(pairs: Sequence[tuple[str, bytes | None]] | None) -> Mapping[str, str]:
+    if pairs is None:
+        raise Malformed("a header name is not UTF-8")
     headers = {}
     for name, value in pairs:
         if value is None or not name.startswith(("ce_", "trace", "content-type")):
@@ -149,10 +161,14 @@ def _key(record: RawRecord, partitions: int) -> str:
 
 
 def _time(text: str | None) -> datetime:
+    matched = _RFC_3339.fullmatch(text or "")
     try:
-        moment = datetime.fromisoformat(text or "")
-        if moment.tzinfo is None:
+        if matched is None:
             raise ValueError
+        second = "59" if matched["second"] == "60" else matched["second"]  # a leap second
+        moment = datetime.fromisoformat(
+            f"{matched['before']}{second}{(matched['fraction'] or '')[:7]}{matched['zone'].upper()}"
+        )
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Malformed("ce_time is not an RFC 3339 time") from None
@@ -176,6 +192,9 @@ def _message(value: bytes | None, type_: EventType, key: str) -> Message:
         raise Malformed("the value does not decode") from None
     if getattr(message, type_.id_field) != key:
         raise Malformed("the key disagrees with the message")
+    for field in message.DESCRIPTOR.fields:
+        if field.name.endswith("_id") and not is_uuid(getattr(message, field.name)):
+            raise Malformed(f"the field {field.name} is not a UUID")
     check_storable(message)
     return message
 
@@ -199,8 +218,6 @@ def check_storable(message: Message) -> None:
 def _check_text(text: str, name: str) -> None:
     if "\0" in text or len(text.encode()) > MAX_TEXT_BYTES:
         raise Malformed(f"the field {name} is too long or contains NUL")
-    if name.endswith("_id") and not is_uuid(text):
-        raise Malformed(f"the field {name} is not a UUID")
 
 
 def _check_struct(struct: Struct) -> None:

@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 
 from rollcall_events.codec import RawRecord
 from rollcall_events.inbox import (
-    STORE_TROUBLE,
     HandlerFailed,
     Outcome,
     StaleOwner,
     Subscription,
     apply,
+    is_store_trouble,
 )
-from rollcall_events.session import Refused, Session, SessionOver
+from rollcall_events.session import Refused, Session, SessionOver, check_topic
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
 
@@ -46,7 +46,8 @@ class Consumer:
     """Folds a topic into a group's schema until stopped.
 
     `failed` is set when the process has to be replaced: the client is dead. While Postgres is
-    away the consumer keeps its place in the group, and goes on by itself.
+    away the consumer keeps its place in the group, and goes on by itself. on_topic: told of the
+    topic, and None if it is not the one that the stored offsets are of.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Consumer:
         settings: KafkaSettings,
         engine: Engine,
         *,
-        on_topic: Callable[[Topic], None] = lambda topic: None,
+        on_topic: Callable[[Topic | None], None] = lambda topic: None,
         batch_size: int = BATCH_SIZE,
     ):
         self.failed = threading.Event()
@@ -95,22 +96,30 @@ class Consumer:
         while not self._stopping.is_set():
             try:
                 self._one_session()
-            except (SessionOver, StaleOwner, TopicUnavailable, *STORE_TROUBLE) as error:
-                if isinstance(error, SessionOver) and error.fatal:
-                    log.critical("the consumer is dead", extra={"reason": str(error)})
-                    self.failed.set()
-                    return
-                log.warning("joining again", extra={"reason": type(error).__name__})
-                self._report(f"waiting: {type(error).__name__}", None)
-                self._stopping.wait(FIRST_BACKOFF * 2)
             except Refused as error:
                 log.critical("nothing is consumed", extra={"reason": str(error)})
+                self._on_topic(None)
                 self._report(f"stopped: {error}", None)
                 self._idle()
-            except Exception:
-                log.exception("the consumer ended")
-                self.failed.set()
-                return
+            except Exception as error:  # noqa: BLE001  (sorted out by its kind)
+                if not self._again_after(error):
+                    self.failed.set()
+                    return
+
+    def _again_after(self, error: Exception) -> bool:
+        """Whether joining again may help; waits a moment then."""
+        if isinstance(error, SessionOver) and error.fatal:
+            log.critical("the consumer is dead", extra={"reason": str(error)})
+            return False
+        ours = isinstance(error, (SessionOver, StaleOwner, TopicUnavailable))
+        if not ours and not is_store_trouble(error):
+            log.error("the consumer ended", exc_info=error)
+            return False
+        reason = (str(error) if ours else "") or type(error).__name__
+        log.warning("joining again", extra={"reason": reason})
+        self._report(f"waiting: {reason}", None)
+        self._stopping.wait(FIRST_BACKOFF * 2)
+        return True
 
     def _idle(self) -> None:
         """Stay alive to say what is wrong; starting again would not mend it."""
@@ -119,6 +128,7 @@ class Consumer:
 
     def _one_session(self) -> None:
         topic = ensure_topic(self._settings, self._subscription.topic, deadline=1)
+        check_topic(self._engine, topic)
         self._on_topic(topic)
         session = Session(self._settings, self._subscription.group, topic, self._engine)
         self._at_end.clear()
@@ -129,6 +139,7 @@ class Consumer:
                 session.fetch(self._batch_size, POLL_WAIT)
                 if session.in_hand:
                     self._apply_in_hand(session, topic)
+                session.commit_if_due()
                 if self._turned_at - reported > 0.5:
                     reported = self._turned_at
                     self._report("running" if session.positions else "joining", session)
@@ -141,7 +152,9 @@ class Consumer:
         while session.in_hand and not self._stopping.is_set():
             try:
                 self._apply_or_split(session, topic)
-            except STORE_TROUBLE as error:
+            except Exception as error:
+                if not is_store_trouble(error):
+                    raise
                 backoff = min(max(backoff * 2, FIRST_BACKOFF), LAST_BACKOFF)
                 self._wait_for_store(session, backoff, error)
         if backoff:
@@ -151,9 +164,9 @@ class Consumer:
         try:
             self._apply(session, topic, session.in_hand)
             session.in_hand = []
-        except (StaleOwner, *STORE_TROUBLE):
-            raise
-        except Exception as error:  # noqa: BLE001  (whatever a handler or its flush raises)
+        except Exception as error:  # whatever a handler or its flush raises
+            if isinstance(error, StaleOwner) or is_store_trouble(error):
+                raise
             log.warning("batch failed, trying record by record", extra=_kind(error))
             self._one_by_one(session, topic)
 
@@ -164,9 +177,9 @@ class Consumer:
             try:
                 self._apply(session, topic, [record])
                 session.in_hand.remove(record)
-            except (StaleOwner, *STORE_TROUBLE):
-                raise
-            except Exception as error:  # noqa: BLE001  (as above)
+            except Exception as error:  # as above
+                if isinstance(error, StaleOwner) or is_store_trouble(error):
+                    raise
                 self._stop_partition(session, record, error)
 
     def _apply(self, session: Session, topic: Topic, records: Sequence[RawRecord]) -> None:

@@ -12,21 +12,30 @@ from typing import Any
 
 import psycopg2
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollcall_events.codec import Malformed, RawRecord, UnknownType, decode
 from rollcall_events.envelope import Event
 from rollcall_events.types import EVENT_TYPES, Lifecycle
 
-# Postgres is away or busy, and nothing is wrong with the record in hand.
-STORE_TROUBLE = (
-    OperationalError,
-    InterfaceError,
-    PoolTimeoutError,
-    psycopg2.OperationalError,
-    psycopg2.InterfaceError,
-)
+_READ_ONLY = "25006"  # what a demoted primary says in a switchover
+_LIMIT_EXCEEDED = "54"  # class of SQLSTATE: the record's own trouble
+
+
+def is_store_trouble(error: BaseException) -> bool:
+    """Whether Postgres is away or busy, and nothing is wrong with the record in hand."""
+    if isinstance(error, PoolTimeoutError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    original = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(original, "pgcode", None) or ""
+    if code == _READ_ONLY:
+        return True
+    lost = isinstance(original, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return lost and not code.startswith(_LIMIT_EXCEEDED)
+
 
 # A plain function of (event, transaction). It raises nothing that it expects.
 Handler = Callable[[Event, Any], None]
@@ -93,12 +102,20 @@ class Outcome:
     skipped: int = 0
 
 
+@dataclass(frozen=True)
+class Life:
+    """What the log has made of a key: an aggregate of this collection, living or deleted."""
+
+    collection: str
+    live: bool
+
+
 @dataclass
 class _Accepted:
     events: list[tuple[RawRecord, Event]] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     seen: dict[tuple[str, str], RawRecord] = field(default_factory=dict)
-    live: dict[str, bool] = field(default_factory=dict)
+    lives: dict[str, Life] = field(default_factory=dict)
 
 
 def apply(
@@ -116,6 +133,7 @@ def apply(
     """
     outcome = Outcome()
     _claim(connection, subscription.topic, starts)
+    _check_ascending(records, starts)
     decoded = _decode(subscription, records, partitions, outcome)
     accepted = _accept(connection, decoded, outcome)
     _handle(connection, subscription, accepted)
@@ -150,7 +168,7 @@ def _accept(
     accepted = _Accepted()
     events = [e for _, e in decoded if isinstance(e, Event)]
     known = _already_seen(connection, events)
-    live = _liveness(connection, events)
+    lives = _lives(connection, events)
     for record, item in decoded:
         if isinstance(item, Rejection):
             accepted.rejections.append(item)
@@ -161,24 +179,28 @@ def _accept(
             continue
         known.add(identity)
         accepted.seen[identity] = record
-        reason = _against_lifecycle(item, live.get(item.key))
+        reason = _against_lifecycle(item, lives.get(item.key))
         if reason:
             accepted.rejections.append(Rejection(record, reason, item))
             continue
-        live[item.key] = EVENT_TYPES[item.type].lifecycle is not Lifecycle.ENDS
-        accepted.live[item.key] = live[item.key]
+        type_ = EVENT_TYPES[item.type]
+        lives[item.key] = Life(type_.collection, type_.lifecycle is not Lifecycle.ENDS)
+        accepted.lives[item.key] = lives[item.key]
         accepted.events.append((record, item))
     return accepted
 
 
-def _against_lifecycle(event: Event, live: bool | None) -> str | None:
+def _against_lifecycle(event: Event, life: Life | None) -> str | None:
     """Why an event cannot follow what its aggregate went through, or None."""
-    noun = EVENT_TYPES[event.type].collection.removesuffix("s")
-    if EVENT_TYPES[event.type].lifecycle is Lifecycle.BEGINS:
-        return None if live is None else f"the {noun} exists already, or did"
-    if live is None:
+    type_ = EVENT_TYPES[event.type]
+    noun = type_.collection.removesuffix("s")
+    if life is not None and life.collection != type_.collection:
+        return f"the id is not of a {noun}"
+    if type_.lifecycle is Lifecycle.BEGINS:
+        return None if life is None else f"the {noun} exists already, or did"
+    if life is None:
         return f"no such {noun}"
-    return None if live else f"the {noun} was deleted"
+    return None if life.live else f"the {noun} was deleted"
 
 
 def _handle(connection: Connection, subscription: Subscription, accepted: _Accepted) -> None:
@@ -191,9 +213,9 @@ def _handle(connection: Connection, subscription: Subscription, accepted: _Accep
             continue
         try:
             handler(event, transaction)
-        except STORE_TROUBLE:
-            raise
-        except Exception as error:  # whatever else a handler raises is its record's trouble
+        except Exception as error:  # whatever a handler raises is its record's trouble, but for:
+            if is_store_trouble(error):
+                raise
             raise HandlerFailed(record, type(error).__name__) from error
     subscription.end(transaction, accepted.rejections)
 
@@ -202,17 +224,19 @@ _SEEN = text(
     "SELECT i.key::text, i.event_id::text FROM inbox i JOIN unnest(cast(:keys AS uuid[]),"
     " cast(:ids AS uuid[])) AS v (key, event_id) USING (key, event_id)"
 )
-_LIVE = text(
-    "SELECT key::text AS key, live FROM aggregates WHERE key = ANY (cast(:keys AS uuid[]))"
+_LIVES = text(
+    "SELECT key::text AS key, collection, live FROM aggregates"
+    " WHERE key = ANY (cast(:keys AS uuid[]))"
 )
 _REMEMBER = text(
     'INSERT INTO inbox (key, event_id, partition, "offset") SELECT * FROM unnest('
     "cast(:keys AS uuid[]), cast(:ids AS uuid[]), cast(:partitions AS int[]),"
     " cast(:offsets AS bigint[]))"
 )
-_SET_LIVE = text(
-    "INSERT INTO aggregates (key, live) SELECT * FROM unnest(cast(:keys AS uuid[]),"
-    " cast(:live AS boolean[])) ON CONFLICT (key) DO UPDATE SET live = excluded.live"
+_SET_LIVES = text(
+    "INSERT INTO aggregates (key, collection, live) SELECT * FROM unnest(cast(:keys AS uuid[]),"
+    " cast(:collections AS text[]), cast(:live AS boolean[]))"
+    " ON CONFLICT (key) DO UPDATE SET live = excluded.live"
     " WHERE aggregates.live <> excluded.live"
 )
 _CLAIM = text(
@@ -237,11 +261,11 @@ def _already_seen(connection: Connection, events: Sequence[Event]) -> set[tuple[
     return {(key, event_id) for key, event_id in rows}
 
 
-def _liveness(connection: Connection, events: Sequence[Event]) -> dict[str, bool]:
+def _lives(connection: Connection, events: Sequence[Event]) -> dict[str, Life]:
     if not events:
         return {}
-    rows = connection.execute(_LIVE, {"keys": list({e.key for e in events})})
-    return {row.key: row.live for row in rows}
+    rows = connection.execute(_LIVES, {"keys": list({e.key for e in events})})
+    return {row.key: Life(row.collection, row.live) for row in rows}
 
 
 def _remember(connection: Connection, accepted: _Accepted) -> None:
@@ -255,9 +279,13 @@ def _remember(connection: Connection, accepted: _Accepted) -> None:
                 "offsets": [r.offset for r in accepted.seen.values()],
             },
         )
-    if accepted.live:
-        parameters = {"keys": list(accepted.live), "live": list(accepted.live.values())}
-        connection.execute(_SET_LIVE, parameters)
+    if accepted.lives:
+        parameters = {
+            "keys": list(accepted.lives),
+            "collections": [life.collection for life in accepted.lives.values()],
+            "live": [life.live for life in accepted.lives.values()],
+        }
+        connection.execute(_SET_LIVES, parameters)
 
 
 def _claim(connection: Connection, topic: str, starts: Mapping[int, int]) -> None:
@@ -265,6 +293,15 @@ def _claim(connection: Connection, topic: str, starts: Mapping[int, int]) -> Non
     rows = connection.execute(_CLAIM, {"topic": topic, "partitions": list(starts)})
     if {row.partition: row.next_offset for row in rows} != starts:
         raise StaleOwner
+
+
+def _check_ascending(records: Sequence[RawRecord], starts: Mapping[int, int]) -> None:
+    """A client that hands out a record twice, or one from before, is not to be followed."""
+    reached = dict(starts)
+    for record in records:
+        if record.offset < reached[record.partition]:
+            raise StaleOwner
+        reached[record.partition] = record.offset + 1
 
 
 def _advance(

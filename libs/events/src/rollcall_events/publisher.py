@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from google.protobuf.message import Message as ProtobufMessage
 
-from rollcall_events.codec import encode
+from rollcall_events.codec import encode, moment_of
 from rollcall_events.envelope import Position, Record, Recorded, UnpublishedEvent
 from rollcall_events.ids import uuid7
 from rollcall_events.settings import KafkaSettings
@@ -100,10 +99,14 @@ class Publisher:
         return future
 
     def _poll(self) -> None:
-        while not self._stopping.is_set():
-            self._producer.poll(0.5)
-            if self._down.is_set():
-                self._probe()
+        try:
+            while not self._stopping.is_set():
+                self._producer.poll(0.5)
+                if self._down.is_set():
+                    self._probe()
+        except Exception:
+            log.exception("the publisher ended")
+            self.failed.set()
 
     def _probe(self) -> None:
         try:
@@ -129,5 +132,4 @@ def _resolve(future: Future[Recorded], error: KafkaError | None, message: Messag
         return
     position = Position(message.topic() or "", message.partition() or 0, message.offset() or 0)
     _, timestamp_ms = message.timestamp()
-    moment = timestamp_ms / 1000 if timestamp_ms > 0 else time.time()
-    future.set_result(Recorded(position, datetime.fromtimestamp(moment, UTC)))
+    future.set_result(Recorded(position, moment_of(timestamp_ms)))

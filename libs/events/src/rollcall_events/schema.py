@@ -21,8 +21,9 @@ CREATE_V1 = (
          key uuid NOT NULL, event_id uuid NOT NULL,
          partition integer NOT NULL, "offset" bigint NOT NULL,
          PRIMARY KEY (key, event_id))""",
-    # Whether an aggregate lives. No row: it never existed.
-    "CREATE TABLE aggregates (key uuid PRIMARY KEY, live boolean NOT NULL)",
+    # Which collection an aggregate is of, and whether it lives. No row: it never existed.
+    """CREATE TABLE aggregates (
+         key uuid PRIMARY KEY, collection text NOT NULL, live boolean NOT NULL)""",
 )
 
 

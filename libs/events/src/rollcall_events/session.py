@@ -46,6 +46,7 @@ class Session:
         self._topic = topic
         self._engine = engine
         self._trouble: Exception | None = None
+        self._fetched: dict[int, int] = {}  # what is fetched next; no partition that is stopped
         self._uncommitted: dict[int, int] = {}
         self._committed_at = 0.0
         self._paused = False
@@ -54,7 +55,7 @@ class Session:
             [topic.name],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
-            on_lost=self._on_revoke,
+            on_lost=self._on_lost,
         )
 
     def fetch(self, limit: int, wait: float) -> None:
@@ -78,10 +79,12 @@ class Session:
         self._paused = False
 
     def applied(self, records: Sequence[RawRecord]) -> None:
-        """Note what is in the store for good, and tell Kafka now and then."""
+        """Note what is in the store for good; `commit_if_due` tells Kafka."""
         for record in records:
             self.positions[record.partition] = record.offset + 1
             self._uncommitted[record.partition] = record.offset + 1
+
+    def commit_if_due(self) -> None:
         if time.monotonic() - self._committed_at > COMMIT_INTERVAL:
             self.commit()
 
@@ -99,6 +102,7 @@ class Session:
     def stop_partition(self, partition: int, reason: str) -> None:
         """Read nothing more of a partition in this session."""
         self.stopped[partition] = reason
+        self._fetched.pop(partition, None)
         self._client.pause([TopicPartition(self._topic.name, partition)])
         self.in_hand = [r for r in self.in_hand if r.partition != partition]
 
@@ -123,8 +127,10 @@ class Session:
         error = message.error()
         if error is None:
             record = _raw(message)
-            # Neither what was revoked meanwhile nor what is applied already.
-            if record.offset >= self.positions.get(record.partition, record.offset + 1):
+            # Nothing of what was revoked or stopped meanwhile, and nothing twice.
+            expected = self._fetched.get(record.partition)
+            if expected is not None and record.offset >= expected:
+                self._fetched[record.partition] = record.offset + 1
                 self.in_hand.append(record)
         elif error.fatal():
             raise SessionOver(error.name(), fatal=True)
@@ -149,15 +155,21 @@ class Session:
             if self._paused:
                 client.pause(places)
             self.positions |= stored
+            self._fetched |= stored
         except Exception as error:  # noqa: BLE001  (a callback must not raise)
             self._trouble = error
         log.info("assigned", extra={"partitions": [p.partition for p in places]})
 
     def _on_revoke(self, client: Client, places: list[TopicPartition]) -> None:
+        self.commit()
+        self._on_lost(client, places)
+
+    def _on_lost(self, client: Client, places: list[TopicPartition]) -> None:
         gone = {p.partition for p in places}
         self.in_hand = [r for r in self.in_hand if r.partition not in gone]
         for partition in gone:
             self.positions.pop(partition, None)
+            self._fetched.pop(partition, None)
             self._uncommitted.pop(partition, None)
             self.stopped.pop(partition, None)
         log.info("revoked", extra={"partitions": sorted(gone)})
@@ -169,17 +181,23 @@ class Session:
             log.warning("no broker answers")
 
 
+def check_topic(engine: Engine, topic: Topic) -> None:
+    """Raises Refused if any stored offset is of another topic of that name."""
+    with engine.connect() as connection:
+        row = connection.execute(_OTHER_TOPIC, {"topic": topic.name, "topic_id": topic.id}).first()
+    if row is not None:
+        raise Refused(
+            f"the stored offsets are of the topic with id {row.topic_id}, but {topic.name}"
+            f" has id {topic.id}: restore that topic, or empty this schema"
+        )
+
+
 def load_offsets(engine: Engine, topic: Topic, partitions: Sequence[int]) -> dict[int, int]:
-    """The stored next offsets, made as 0 where there are none. Raises Refused."""
+    """The stored next offsets, made as 0 where there are none."""
     parameters = {"topic": topic.name, "partitions": list(partitions), "topic_id": topic.id}
     with engine.begin() as connection:
         connection.execute(_MAKE_OFFSETS, parameters)
         rows = connection.execute(_LOAD_OFFSETS, parameters).all()
-    if other := {row.topic_id for row in rows} - {topic.id}:
-        raise Refused(
-            f"the stored offsets are of the topic with id {other.pop()}, but {topic.name}"
-            f" has id {topic.id}: restore that topic, or empty this schema"
-        )
     return {row.partition: row.next_offset for row in rows}
 
 
@@ -188,14 +206,20 @@ _MAKE_OFFSETS = text(
     " SELECT :topic, p, 0, :topic_id FROM unnest(cast(:partitions AS int[])) AS p"
     " ORDER BY p ON CONFLICT DO NOTHING"
 )
+_OTHER_TOPIC = text(
+    "SELECT topic_id FROM offsets WHERE topic = :topic AND topic_id <> :topic_id LIMIT 1"
+)
 _LOAD_OFFSETS = text(
-    "SELECT partition, next_offset, topic_id FROM offsets"
+    "SELECT partition, next_offset FROM offsets"
     " WHERE topic = :topic AND partition = ANY (cast(:partitions AS int[]))"
 )
 
 
 def _raw(message: Message) -> RawRecord:
-    headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    try:
+        headers = cast("list[tuple[str, bytes | None]] | None", message.headers() or [])
+    except Exception:  # noqa: BLE001  (the client's word for a header name that is not UTF-8)
+        headers = None
     return RawRecord(
         topic=message.topic() or "",
         partition=message.partition() or 0,

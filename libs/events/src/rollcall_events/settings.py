@@ -41,6 +41,7 @@ class KafkaSettings:
             "compression.type": "zstd",
             "delivery.timeout.ms": 30_000,
             "linger.ms": 0,
+            "allow.auto.create.topics": False,
             "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": 65_536,
         }

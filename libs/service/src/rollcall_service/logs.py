@@ -8,6 +8,7 @@ only its type and the places it passed are written, never its message, which may
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
 
@@ -51,3 +52,10 @@ def configure_logging(service: str, replica_id: str, level: str = "INFO") -> Non
     handler.setFormatter(JsonFormatter(service, replica_id))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    threading.excepthook = _thread_ended
+
+
+def _thread_ended(hook: threading.ExceptHookArgs) -> None:
+    """Python's own words would quote the exception's message."""
+    error = hook.exc_value
+    logging.getLogger(__name__).critical("a thread ended", exc_info=error or True)

@@ -19,6 +19,7 @@ def upgrade(engine: Engine, package: str, *, schema: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(files(package) / "migrations"))
     with engine.connect() as connection:
+        connection.execute(text("SET lock_timeout = 0"))  # others may migrate first
         connection.execute(
             text("SELECT pg_advisory_lock(:lock, hashtext(:schema))"),
             {"lock": _LOCK, "schema": schema},
@@ -33,6 +34,7 @@ def upgrade(engine: Engine, package: str, *, schema: str) -> None:
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            connection.execute(text("RESET lock_timeout"))
             connection.commit()
 
 

@@ -3,18 +3,11 @@
 import psycopg2
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-# Connections lost or refused, shutdowns, deadlocks, time-outs, exhausted resources: psycopg2
-# puts each of these classes of SQLSTATE under one of the two.
-_TRANSIENT = (
-    OperationalError,
-    InterfaceError,
-    PoolTimeoutError,
-    psycopg2.OperationalError,
-    psycopg2.InterfaceError,
-)
+_READ_ONLY = "25006"  # what a demoted primary says in a switchover
+_LIMIT_EXCEEDED = "54"  # class of SQLSTATE: a value's own trouble, repeated or not
 
 
 def make_engine(
@@ -22,7 +15,19 @@ def make_engine(
 ) -> Engine:
     """An engine whose connections see `schema` first and fail rather than wait for ever."""
     parsed = make_url(url).set(drivername="postgresql+psycopg2")
-    options = f"-c search_path={schema} -c statement_timeout={statement_timeout_ms} -c timezone=UTC"
+    options = " ".join(
+        f"-c {name}={value}"
+        for name, value in {
+            "search_path": schema,
+            "timezone": "UTC",
+            "statement_timeout": statement_timeout_ms,
+            "lock_timeout": 5_000,
+            # A process that stalls in a transaction must not keep its locks.
+            "idle_in_transaction_session_timeout": 5_000,
+            # An acknowledged outcome is not forgotten by a crash, whatever the server's default.
+            "synchronous_commit": "on",
+        }.items()
+    )
     return create_engine(
         parsed,
         pool_size=pool_size,
@@ -42,5 +47,18 @@ def make_engine(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed later without anybody changing it."""
-    return isinstance(error, _TRANSIENT)
+    """Whether the same work may succeed later without anybody changing it.
+
+    Connections lost or refused, shutdowns, deadlocks, time-outs, exhausted resources: psycopg2
+    puts each of these under OperationalError or InterfaceError.
+    """
+    if isinstance(error, PoolTimeoutError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    original = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(original, "pgcode", None) or ""
+    if code == _READ_ONLY:
+        return True
+    lost = isinstance(original, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return lost and not code.startswith(_LIMIT_EXCEEDED)

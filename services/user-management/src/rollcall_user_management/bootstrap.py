@@ -62,7 +62,7 @@ def build(settings: Settings) -> Sequence[Component]:
         subscription(schema),
         settings.kafka,
         engine,
-        on_topic=lambda topic: positions.set_topic_id(topic.id),
+        on_topic=positions.set_topic,
     )
     management = ManagementServer(
         settings.management_host,
@@ -74,10 +74,10 @@ def build(settings: Settings) -> Sequence[Component]:
     return [
         management,
         postgres,
-        publisher,
         marker,
+        publisher,
         Recovery(engine, publisher, marker.mark),
         positions,
-        consumer,
         GrpcServer(settings.grpc_host, settings.grpc_port, commands.handle, queries.answer),
+        consumer,  # the first to stop, so that its partitions move at once
     ]

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, text
 
 from rollcall_events.schema import CREATE_V1 as INBOX
+from rollcall_user_management.domain.attributes import as_numbers
 from rollcall_user_management.domain.state import Role, Stamp, User
 
 TABLES = (
@@ -26,7 +27,7 @@ TABLES = (
          email_offset bigint NOT NULL,
          last_recorded_at timestamptz NOT NULL, last_partition integer NOT NULL,
          last_offset bigint NOT NULL)""",
-    "CREATE INDEX users_email_key ON users (email_key) WHERE deleted_at IS NULL",
+    "CREATE INDEX users_email_key ON users USING hash (email_key) WHERE deleted_at IS NULL",
     "CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at IS NULL",
     """CREATE TABLE user_roles (
          user_id uuid NOT NULL, role_id uuid NOT NULL, role_name text NOT NULL,
@@ -41,7 +42,7 @@ TABLES = (
          name_offset bigint NOT NULL,
          last_recorded_at timestamptz NOT NULL, last_partition integer NOT NULL,
          last_offset bigint NOT NULL)""",
-    "CREATE INDEX roles_name_key ON roles (name_key) WHERE deleted_at IS NULL",
+    "CREATE INDEX roles_name_key ON roles USING hash (name_key) WHERE deleted_at IS NULL",
     # Every event of every aggregate by position; rejected ones with the reason and no version.
     """CREATE TABLE history (
          partition integer NOT NULL, "offset" bigint NOT NULL,
@@ -109,7 +110,7 @@ def user_of(id_: str, row: Row[Any], roles: Mapping[str, str]) -> User:
         email=row.email,
         name=row.name,
         locale=row.locale,
-        attributes=row.attributes,
+        attributes=as_numbers(row.attributes),
         status=row.status,
         roles=roles,
         created_at=row.created_at,

@@ -1,5 +1,6 @@
 """Note in groups, out of the callers' way, which admissions are in the log."""
 
+import contextlib
 import logging
 import queue
 import threading
@@ -33,7 +34,8 @@ class Marker:
 
     def stop(self) -> None:
         """Mark what is waiting, then end."""
-        self._queue.put(None)
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=1)
         self._thread.join(timeout=3)
 
     def mark(self, event_id: str, recorded: Recorded) -> None:

@@ -19,7 +19,8 @@ _PENDING = """(SELECT coalesce(jsonb_agg(jsonb_build_object(
     'type', a.headers->>'ce_type', 'value', encode(a.value, 'base64'),
     'recorded_at', extract(epoch FROM a.recorded_at), 'partition', a.partition,
     'offset', a."offset") ORDER BY a.version), '[]')
-  FROM admissions a WHERE a.key = cast(:id AS uuid) AND a.settled_at IS NULL) AS pending"""
+  FROM admissions a WHERE a.key = cast(:id AS uuid) AND a.settled_at IS NULL
+   AND a.headers->>'ce_subject' = :subject) AS pending"""
 
 _USER = text(
     f"SELECT {USER_COLUMNS}, {_PENDING},"  # noqa: S608  (constants)
@@ -44,7 +45,9 @@ class Newest:
 def load(connection: Connection, aggregate: type[User] | type[Role], id_: str) -> Newest:
     """Row and unsettled admissions are read in one statement, or one could move to the other
     in between and count twice or not at all."""
-    row = connection.execute(_USER if aggregate is User else _ROLE, {"id": id_}).one()
+    users = aggregate is User
+    parameters = {"id": id_, "subject": f"{'users' if users else 'roles'}/{id_}"}
+    row = connection.execute(_USER if users else _ROLE, parameters).one()
     state = _of_row(aggregate, id_, row)
     return Newest(_fold(state, row.pending), bool(row.pending))
 

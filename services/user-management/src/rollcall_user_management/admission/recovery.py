@@ -2,13 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from rollcall_events import LogUnavailable, Publisher, Recorded
+from rollcall_events import LogUnavailable, Publisher
+from rollcall_service.postgres import is_transient
+from rollcall_user_management.admission.append import Mark, append
 from rollcall_user_management.admission.store import lease_unappended, prune
 
 log = logging.getLogger(__name__)
@@ -24,7 +23,8 @@ class Recovery:
     dropped by every consumer.
     """
 
-    def __init__(self, engine: Engine, publisher: Publisher, mark: Callable[[str, Recorded], None]):
+    def __init__(self, engine: Engine, publisher: Publisher, mark: Mark):
+        self.failed = threading.Event()
         self._engine = engine
         self._publisher = publisher
         self._mark = mark
@@ -42,8 +42,19 @@ class Recovery:
         while not self._stopping.wait(INTERVAL):
             try:
                 self.once()
-            except (SQLAlchemyError, LogUnavailable) as error:
+                self._prune()
+            except Exception as error:
+                if not isinstance(error, LogUnavailable) and not is_transient(error):
+                    log.exception("recovery ended")
+                    self.failed.set()
+                    return
                 log.warning("recovery waits", extra={"reason": type(error).__name__})
+
+    def _prune(self) -> None:
+        pruned = _LIMIT
+        while pruned == _LIMIT and not self._stopping.is_set():
+            with self._engine.begin() as connection:
+                pruned = prune(connection, _LIMIT)
 
     def once(self) -> int:
         """One look. Returns how many admissions were appended again."""
@@ -51,17 +62,8 @@ class Recovery:
             return 0
         with self._engine.begin() as connection:
             leased = lease_unappended(connection, _LIMIT)
-        with self._engine.begin() as connection:
-            prune(connection, _LIMIT)
         for event_id, record in leased:
-            self._append(event_id, self._publisher.append(record))
+            append(self._publisher, self._mark, event_id, record)
         if leased:
             log.info("appended again", extra={"admissions": len(leased)})
         return len(leased)
-
-    def _append(self, event_id: str, future: Future[Recorded]) -> None:
-        def done(f: Future[Recorded]) -> None:
-            if f.exception() is None:
-                self._mark(event_id, f.result())
-
-        future.add_done_callback(done)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from psycopg2.extras import Json
 from sqlalchemy import Connection, text
@@ -38,24 +39,18 @@ class Admission:
 class Kept:
     """An admission of the same command id, made earlier. recorded: None if not yet known."""
 
-    key: str
     answer: bytes
     recorded: Recorded | None
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why nothing was admitted. Exactly one is true.
+class Refusal(Enum):
+    """Why nothing was admitted."""
 
-    moved: the aggregate is no longer as it was decided on. busy: one of its admissions is not
-    known to be in the log. taken: another aggregate has the value, `by_unsettled` if that one
-    has an unsettled admission and may yet lose it.
-    """
-
-    moved: bool = False
-    busy: bool = False
-    taken: bool = False
-    by_unsettled: bool = False
+    MOVED = "the aggregate is no longer as it was decided on"
+    BUSY = "one of its admissions is not known to be in the log"
+    TAKEN = "another aggregate has the value"
+    TAKEN_FOR_NOW = "another has the value, and an unsettled admission; it may yet lose it"
+    ID_TAKEN = "the id is of an aggregate of another collection"
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(l) FROM unnest(cast(:locks AS bigint[])) AS l")
@@ -76,6 +71,11 @@ _CHECK = text(
            + (SELECT count(*) FROM admissions
                WHERE key = cast(:key AS uuid) AND settled_at IS NULL) AS version,
            EXISTS (SELECT 1 FROM admissions WHERE key = cast(:key AS uuid)
+                      AND headers->>'ce_subject' <> :subject)
+           OR EXISTS (SELECT 1 FROM users WHERE id = cast(:key AS uuid) AND :subject LIKE 'roles/%')
+           OR EXISTS (SELECT 1 FROM roles WHERE id = cast(:key AS uuid) AND :subject LIKE 'users/%')
+           AS id_taken,
+           EXISTS (SELECT 1 FROM admissions WHERE key = cast(:key AS uuid)
                       AND settled_at IS NULL AND appended_at IS NULL) AS busy,
            EXISTS (SELECT 1 FROM others) AS taken,
            EXISTS (SELECT 1 FROM others JOIN admissions a USING (key)
@@ -90,7 +90,7 @@ _INSERT = text(
 )
 
 _KEPT = text(
-    'SELECT key::text AS key, answer, topic, partition, "offset", recorded_at'
+    'SELECT answer, topic, partition, "offset", recorded_at'
     " FROM admissions WHERE command_id = :command_id"
 )
 
@@ -108,17 +108,20 @@ def admit(connection: Connection, admission: Admission) -> Kept | Refusal | None
         _CHECK,
         {
             "key": admission.key,
+            "subject": dict(admission.record.headers)["ce_subject"].decode(),
             "claim": str(claim) if claim else None,
             "field": claim.field if claim else None,
             "value": claim.key if claim else None,
         },
     ).one()
+    if row.id_taken:
+        return Refusal.ID_TAKEN
     if row.busy:
-        return Refusal(busy=True)
+        return Refusal.BUSY
     if row.version != admission.version - 1:
-        return Refusal(moved=True)
+        return Refusal.MOVED
     if row.taken:
-        return Refusal(taken=True, by_unsettled=row.by_unsettled)
+        return Refusal.TAKEN_FOR_NOW if row.by_unsettled else Refusal.TAKEN
     _insert(connection, admission)
     return None
 
@@ -130,7 +133,7 @@ def kept(connection: Connection, command_id: str) -> Kept | None:
     recorded = None
     if row.recorded_at is not None:
         recorded = Recorded(Position(row.topic, row.partition, row.offset), row.recorded_at)
-    return Kept(row.key, bytes(row.answer), recorded)
+    return Kept(bytes(row.answer), recorded)
 
 
 def _insert(connection: Connection, admission: Admission) -> None:

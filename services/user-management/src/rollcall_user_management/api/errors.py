@@ -12,8 +12,8 @@ from grpc import StatusCode
 
 from rollcall_events import LogUnavailable
 from rollcall_service.postgres import is_transient
-from rollcall_user_management.commands.attempt import EventTooLarge
-from rollcall_user_management.commands.service import Busy, OutcomeUnknown
+from rollcall_user_management.commands.attempt import EventTooLarge, OutcomeUnknown
+from rollcall_user_management.commands.service import Busy
 from rollcall_user_management.commands.validation import InvalidFields
 from rollcall_user_management.domain.errors import (
     DomainError,

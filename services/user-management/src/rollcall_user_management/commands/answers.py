@@ -36,8 +36,7 @@ def unchanged(state: Aggregate, topic_id: str) -> commands.CommandResult:
     """The aggregate as it is, with the position of its newest event."""
     result = answer(state)
     assert state.last is not None
-    if state.last.offset >= 0:
-        result.position.CopyFrom(_position(topic_id, state.last.partition, state.last.offset))
+    result.position.CopyFrom(_position(topic_id, state.last.partition, state.last.offset))
     return result
 
 

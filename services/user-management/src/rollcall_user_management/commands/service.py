@@ -3,24 +3,25 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import Any
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
 from rollcall.users.v1 import commands_pb2 as commands
 from rollcall_events import LogUnavailable, NotAcknowledged, Publisher, Recorded
-from rollcall_user_management.admission.store import Admission, Kept
+from rollcall_user_management.admission.append import append
+from rollcall_user_management.admission.store import Admission, Kept, kept
 from rollcall_user_management.commands.answers import acknowledged, unchanged
-from rollcall_user_management.commands.attempt import Unchanged, Wait, attempt
+from rollcall_user_management.commands.attempt import OutcomeUnknown, Unchanged, Wait, attempt
 from rollcall_user_management.commands.validation import validated
 
 DEADLINE = 8.0  # seconds for a command, less than the gateway waits
 FIRST_PAUSE, LAST_PAUSE = 0.003, 0.05  # seconds between attempts while a neighbour is unsettled
 
 
-class OutcomeUnknown(Exception):
-    """Admitted, and not known to be in the log in time. It will be: repeat to learn its answer."""
+T = TypeVar("T")
 
 
 class Busy(Exception):
@@ -58,7 +59,9 @@ class CommandService:
         end = time.monotonic() + DEADLINE
         pause = FIRST_PAUSE
         while True:
-            topic_id = self._require_log()
+            topic_id = self._topic_id()
+            if topic_id is None or not self._publisher.available:
+                return await self._without_log(command, topic_id, end)
             outcome = await self._attempt(command, end)
             match outcome:
                 case Admission():
@@ -68,36 +71,43 @@ class CommandService:
                     return acknowledged(outcome.answer, topic_id, recorded)
                 case Unchanged():
                     return unchanged(outcome.state, topic_id)
-                case Wait(again=True):
-                    pause = FIRST_PAUSE
+                case Wait(again=True) if time.monotonic() < end:
+                    continue
             if time.monotonic() + pause > end:
                 raise OutcomeUnknown if isinstance(outcome, Kept) else Busy
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, LAST_PAUSE)
 
-    def _require_log(self) -> str:
-        """While Kafka is known to be away nothing is admitted."""
-        topic_id = self._topic_id()
-        if topic_id is None or not self._publisher.available:
+    async def _without_log(
+        self, command: Any, topic_id: str | None, end: float
+    ) -> commands.CommandResult:
+        """While Kafka is known to be away nothing is admitted; what was, keeps its answer."""
+        earlier = await self._in_thread(end, self._kept, command.context.command_id)
+        if earlier is None:
             raise LogUnavailable("no broker answers")
-        return topic_id
+        if topic_id is None or earlier.recorded is None:
+            raise OutcomeUnknown
+        return acknowledged(earlier.answer, topic_id, earlier.recorded)
+
+    def _kept(self, command_id: str) -> Kept | None:
+        with self._engine.connect() as connection:
+            return kept(connection, command_id)
 
     async def _attempt(self, command: Any, end: float) -> Admission | Kept | Unchanged | Wait:
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(end - time.monotonic()):
-                return await loop.run_in_executor(
-                    self._executor, attempt, self._engine, self._publisher, command
-                )
+            return await self._in_thread(end, attempt, self._engine, self._publisher, command)
         except TimeoutError as error:  # Postgres hangs; it may admit the command yet
             raise OutcomeUnknown from error
 
+    async def _in_thread(self, end: float, call: Callable[..., T], *arguments: Any) -> T:
+        async with asyncio.timeout(end - time.monotonic()):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, partial(call, *arguments))
+
     async def _append(self, admission: Admission, end: float) -> Recorded:
         try:
-            future: Future[Recorded] = self._publisher.append(admission.record)
+            future = append(self._publisher, self._mark, admission.event_id, admission.record)
             async with asyncio.timeout(end - time.monotonic()):
-                recorded = await asyncio.wrap_future(future)
+                return await asyncio.wrap_future(future)
         except (LogUnavailable, NotAcknowledged, TimeoutError) as error:
             raise OutcomeUnknown from error
-        self._mark(admission.event_id, recorded)
-        return recorded

@@ -8,10 +8,11 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 
 from rollcall.users.v1 import commands_pb2 as pb
-from rollcall.users.v1.events_pb2 import Permissions
+from rollcall.users.v1.events_pb2 import Permissions, UserStatus
 from rollcall_events.codec import Malformed, check_storable
 from rollcall_events.ids import is_uuid
 
+MAX_RAW = 1_000  # characters of a text before it is even looked at
 MAX_NAME = 200
 MAX_DESCRIPTION = 500
 MAX_PERMISSIONS = 200
@@ -73,6 +74,9 @@ def _ids(command: Any) -> Iterator[Problem]:
 
 
 def _email(command: Any, name: str) -> Iterator[str]:
+    if len(getattr(command, name)) > MAX_RAW:
+        yield "must have at most 254 characters"
+        return
     try:
         address = validate_email(
             getattr(command, name).strip(), check_deliverability=False, globally_deliverable=False
@@ -86,6 +90,9 @@ def _email(command: Any, name: str) -> Iterator[str]:
 
 
 def _name(command: Any, name: str) -> Iterator[str]:
+    if len(getattr(command, name)) > MAX_RAW:
+        yield f"must have 1 to {MAX_NAME} characters"
+        return
     tidy = _tidy(command, name)
     if not 0 < len(tidy) <= MAX_NAME:
         yield f"must have 1 to {MAX_NAME} characters"
@@ -94,11 +101,19 @@ def _name(command: Any, name: str) -> Iterator[str]:
 
 
 def _description(command: Any, name: str) -> Iterator[str]:
+    if len(getattr(command, name)) > MAX_RAW:
+        yield f"must have at most {MAX_DESCRIPTION} characters"
+        return
     tidy = _tidy(command, name)
     if len(tidy) > MAX_DESCRIPTION:
         yield f"must have at most {MAX_DESCRIPTION} characters"
     if _unprintable(tidy.replace("\n", "")):
         yield "must not contain control characters other than line breaks"
+
+
+def _status(command: Any, name: str) -> Iterator[str]:
+    if getattr(command, name) not in UserStatus.values():
+        yield "must be active or suspended"
 
 
 def _locale(command: Any, name: str) -> Iterator[str]:
@@ -143,6 +158,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], Iterator[str]]] = {
     "email": _email,
     "name": _name,
     "locale": _locale,
+    "status": _status,
     "description": _description,
     "permissions": _permissions,
     "attributes": _attributes,

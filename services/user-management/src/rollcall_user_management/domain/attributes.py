@@ -16,6 +16,15 @@ def to_struct(attributes: Mapping[str, Any]) -> Struct:
     return struct
 
 
+def as_numbers(value: Any) -> Any:
+    """JSON as protobuf reads it: every number a double, whole ones too."""
+    if isinstance(value, Mapping):
+        return {name: as_numbers(below) for name, below in value.items()}
+    if isinstance(value, list):
+        return [as_numbers(below) for below in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """The target with the patch's members: objects merge, null removes, all else replaces."""
     merged = dict(target)

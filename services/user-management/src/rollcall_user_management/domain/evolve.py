@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_user_management.domain.attributes import to_dict
-from rollcall_user_management.domain.state import Role, Stamp, User
+from rollcall_user_management.domain.state import Role, Stamp, User, unique_key
 
 
 def _user_created(user: User, event: pb.UserCreatedEvent, at: Stamp) -> User:
@@ -26,7 +26,8 @@ def _person(user: User, person: pb.Person, status: "pb.UserStatus.ValueType", at
         changes["attributes"] = to_dict(person.attributes)
     if status != pb.USER_STATUS_UNSPECIFIED:
         changes["status"] = status
-    if changes.get("email", user.email) != user.email or user.email_since is None:
+    same = unique_key(changes.get("email", user.email)) == unique_key(user.email)
+    if not same or user.email_since is None:
         changes["email_since"] = at
     return replace(user, **changes)
 
@@ -59,8 +60,9 @@ def _role_created(role: Role, event: pb.RoleCreatedEvent, at: Stamp) -> Role:
 
 
 def _role_updated(role: Role, event: pb.RoleUpdatedEvent, at: Stamp) -> Role:
-    if event.HasField("name") and event.name != role.name:
-        role = replace(role, name=event.name, name_since=at)
+    if event.HasField("name"):
+        same = unique_key(event.name) == unique_key(role.name)
+        role = replace(role, name=event.name, name_since=role.name_since if same else at)
     if event.HasField("description"):
         role = replace(role, description=event.description)
     if event.HasField("permissions"):

@@ -66,4 +66,5 @@ class Role:
 
 def unique_key(text: str) -> str:
     """What makes two e-mails or two role names the same: letter case and composition do not."""
-    return unicodedata.normalize("NFC", text).casefold()
+    folded = unicodedata.normalize("NFC", text).casefold()
+    return unicodedata.normalize("NFC", folded)

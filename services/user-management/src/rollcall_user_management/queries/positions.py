@@ -11,7 +11,7 @@ import psycopg2.extensions
 from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import queries_pb2 as pb
-from rollcall_events.topic import PARTITIONS
+from rollcall_events.topic import PARTITIONS, Topic
 from rollcall_service.postgres import is_transient
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ class Positions:
         self._engine = engine
         self._schema = schema
         self._next: dict[int, int] = {}
-        self._topic_id: str | None = None
+        self._log_id: str | None = None  # of the topic in Kafka
+        self._store_id: str | None = None  # of the topic that the read store is folded from
         self._wakers: set[Callable[[], None]] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="positions", daemon=True)
@@ -51,11 +52,11 @@ class Positions:
         self._thread.join(timeout=3)
 
     def topic_id(self) -> str | None:
-        """Kafka's id of the topic; None as long as nobody has told it."""
-        return self._topic_id
+        """Kafka's id of the topic; None while it is not known to be the read store's."""
+        return self._log_id
 
-    def set_topic_id(self, topic_id: str) -> None:
-        self._topic_id = topic_id
+    def set_topic(self, topic: Topic | None) -> None:
+        self._log_id = topic.id if topic else None
 
     async def passed(self, after: Sequence[pb.Position], deadline: float) -> None:
         """Return when every position is in the read store.
@@ -64,9 +65,10 @@ class Positions:
         """
         if not after:
             return
-        if self._topic_id is None and not self._next:
-            raise ReadStoreBehind(sum(p.offset + 1 for p in after))
-        if any(p.topic_id != self._topic_id or p.partition not in range(PARTITIONS) for p in after):
+        topic_id = self._store_id or self._log_id
+        if topic_id is None:
+            raise ReadStoreBehind(max(p.offset + 1 for p in after))
+        if len(after) > PARTITIONS or any(not _is_of(topic_id, p) for p in after):
             raise WrongTopic
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
@@ -106,9 +108,12 @@ class Positions:
                 text("SELECT partition, next_offset, topic_id FROM offsets WHERE topic = 'users'")
             ).all()
             if rows:
-                self._topic_id = rows[0].topic_id
+                self._store_id = rows[0].topic_id
+            # Not merged: a restored Postgres may hold less than the one before.
+            self._next = {}
             self._advance({row.partition: row.next_offset for row in rows})
-            driver = connection.connection.driver_connection
+            connection.detach()  # LISTEN belongs to the session, which is not for others
+            driver = connection.connection.dbapi_connection
             assert isinstance(driver, psycopg2.extensions.connection)
             while not self._stopping.is_set():
                 select.select([driver], [], [], 0.5)
@@ -122,3 +127,8 @@ class Positions:
             self._next[partition] = max(offset, self._next.get(partition, 0))
         for wake in list(self._wakers):
             wake()
+
+
+def _is_of(topic_id: str, position: pb.Position) -> bool:
+    place = position.partition in range(PARTITIONS) and position.offset >= 0
+    return place and position.topic_id == topic_id

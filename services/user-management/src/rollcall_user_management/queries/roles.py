@@ -14,7 +14,7 @@ from rollcall_user_management.representations import role_message
 
 # As for e-mails: the earliest to set a name keeps it.
 _CONFLICT = """EXISTS (SELECT 1 FROM roles o WHERE o.name_key = r.name_key AND o.id <> r.id
-  AND o.deleted_at IS NULL
+  AND o.deleted_at IS NULL AND r.name_key <> ''
   AND (o.name_since, o.name_partition, o.name_offset)
     < (r.name_since, r.name_partition, r.name_offset)) AS conflict"""
 

@@ -25,7 +25,9 @@ _CONFLICT = """EXISTS (SELECT 1 FROM users o WHERE o.email_key = u.email_key AND
   AND (o.email_since, o.email_partition, o.email_offset)
     < (u.email_since, u.email_partition, u.email_offset)) AS conflict"""
 
-_SELECT = f"SELECT u.id::text AS id, {USER_COLUMNS}, {_ROLES}, {_CONFLICT} FROM users u"  # noqa: S608  (constants)
+_SELECT = (
+    f"SELECT u.id::text AS id, u.email_key, {USER_COLUMNS}, {_ROLES}, {_CONFLICT} FROM users u"  # noqa: S608  (constants)
+)
 _GET = text(f"{_SELECT} WHERE u.id = cast(:id AS uuid)")
 
 # What a list can be ordered by → the expression, and the type a cursor's value is read as.
@@ -38,7 +40,7 @@ _ORDERS = {
 
 _HAS_ROLE = """EXISTS (SELECT 1 FROM user_roles a LEFT JOIN roles r ON r.id = a.role_id
   WHERE a.user_id = u.id AND r.deleted_at IS NULL AND (a.role_id::text = :role
-     OR lower(coalesce(r.name, a.role_name)) = lower(:role)))"""
+     OR r.name_key = :role_key OR (r.id IS NULL AND a.role_name = :role)))"""
 
 
 def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
@@ -90,7 +92,7 @@ def _filters(request: pb.ListUsersRequest) -> tuple[list[str], dict[str, Any]]:
         parameters["email"] = unique_key(request.email)
     if request.HasField("role"):
         conditions.append(_HAS_ROLE)
-        parameters["role"] = request.role
+        parameters |= {"role": request.role, "role_key": unique_key(request.role)}
     if request.status:
         conditions.append("u.status = :status")
         parameters["status"] = request.status
@@ -103,7 +105,7 @@ def _escaped(text_: str) -> str:
 
 def _sort_value(row: Row[Any], name: str) -> str:
     if name == "email":
-        return unique_key(row.email)
+        return str(row.email_key)
     value = getattr(row, name)
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
