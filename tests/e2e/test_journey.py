@@ -63,10 +63,16 @@ def test_the_moment_is_the_brokers(api: httpx.Client, broker: str) -> None:
     assert datetime.fromisoformat(created.json()["created_at"]) == recorded
 
 
+TRACE = {
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "tracestate": "rojo=00f067aa0ba902b7",
+}
+
+
 def test_the_headers_of_the_event(api: httpx.Client, broker: str) -> None:
     first = api.get("/v1/users", params={"email": "admin@example.com"}).json()["users"][0]
     body = {"email": new_email("ada"), "name": "Ada"}
-    created = api.post("/v1/users", json=body, headers={"X-Correlation-ID": "request-7"})
+    created = api.post("/v1/users", json=body, headers={"X-Correlation-ID": "request-7", **TRACE})
     (record,) = records_of(broker, created.json()["id"])
     headers = _headers(record)
     key = created.json()["id"]
@@ -83,6 +89,7 @@ def test_the_headers_of_the_event(api: httpx.Client, broker: str) -> None:
             "ce_sequence": "1",
             "ce_actor": f"users/{first['id']}",
             "ce_correlationid": "request-7",
+            **TRACE,
         }
         == headers
     )

@@ -175,14 +175,14 @@ def test_an_id_is_of_one_collection(store: Engine, publisher: Publisher) -> None
 
 
 def test_what_cannot_be_read_back_is_not_admitted(store: Engine, publisher: Publisher) -> None:
-    command = create("ada@x.org")
-    nested: Any = {}
-    for _ in range(60):
-        nested = [nested]
-    command.attributes.update({"a": nested})
+    made = attempt(store, publisher, create("ada@x.org"))
+    assert isinstance(made, Admission)
+    in_log(store, made)
+    unknown = commands.UpdateUserRequest(context=context(), user_id=made.key)
+    unknown.status = 99  # type: ignore[assignment]
     with pytest.raises(InvalidFields):
-        attempt(store, publisher, command)
-    assert isinstance(attempt(store, publisher, create("ada@x.org")), Admission)
+        attempt(store, publisher, unknown)
+    assert isinstance(attempt(store, publisher, rename(made.key, "B")), Admission)
 
 
 def test_nothing_to_change_on_what_is_not_in_the_log_waits(

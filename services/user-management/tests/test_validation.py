@@ -28,6 +28,10 @@ def create_role(**changes: Any) -> pb.CreateRoleRequest:
     return pb.CreateRoleRequest(**fields)
 
 
+NESTED: dict[str, Any] = {}
+for _ in range(25):
+    NESTED = {"a": NESTED}
+
 WRONG: dict[str, list[Any]] = {
     "email": [
         create(email=bad)
@@ -38,7 +42,7 @@ WRONG: dict[str, list[Any]] = {
     "user_id": [create(user_id=bad) for bad in ("", "42", uuid7().upper())],
     "attributes": [
         create(attributes=to_struct(bad))
-        for bad in ({"a": "x" * 40_000}, {"a": "\0"}, {"\0": 1}, {"a": [float("inf")]})
+        for bad in ({"a": "x" * 40_000}, NESTED, {"a": "\0"}, {"\0": 1}, {"a": [float("inf")]})
     ],
     "context.actor": [create(context=context(actor=bad)) for bad in ("", "ada", "users/", "a/b")],
     "context.command_id": [create(context=context(command_id=bad)) for bad in ("", "c" * 201)],

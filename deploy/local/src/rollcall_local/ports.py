@@ -8,7 +8,8 @@ from rollcall_local.errors import PlatformError
 HOST = "127.0.0.1"
 REPLICAS = 16  # the most replicas of one service; each has consecutive ports of its own
 
-# variable → default. Those in _RANGES are the first of so many consecutive ones.
+# variable → default, all below the ports that Linux gives to outgoing connections (32768).
+# Those in _RANGES are the first of so many consecutive ones.
 DEFAULTS: dict[str, int] = {
     "GATEWAY_PORT": 8080,
     "SMTP_PORT": 1025,
@@ -17,7 +18,7 @@ DEFAULTS: dict[str, int] = {
     "KAFKA_PORT": 9092,
     "KAFKA_CONTROLLER_PORT": 9093,
     "POSTGRES_PORT": 5432,
-    "USER_MANAGEMENT_PORT": 50051,
+    "USER_MANAGEMENT_PORT": 7051,
     "MANAGEMENT_PORT": 7100,
 }
 

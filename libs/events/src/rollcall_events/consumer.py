@@ -93,6 +93,14 @@ class Consumer:
         return self._status
 
     def _run(self) -> None:
+        try:
+            self._sessions()
+        finally:
+            if not self._stopping.is_set():
+                self.failed.set()
+                self._status = Status(state="stopped: the consumer ended")
+
+    def _sessions(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._one_session()
@@ -103,7 +111,6 @@ class Consumer:
                 self._idle()
             except Exception as error:  # noqa: BLE001  (sorted out by its kind)
                 if not self._again_after(error):
-                    self.failed.set()
                     return
 
     def _again_after(self, error: Exception) -> bool:

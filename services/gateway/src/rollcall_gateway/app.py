@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rollcall_gateway import bodies, problems, roles, service, users
 from rollcall_gateway.auth import Authenticator
-from rollcall_gateway.call import Call, read_body, require_media_type
+from rollcall_gateway.call import Call, read_body, require_media_type, trace
 from rollcall_gateway.edge import Edge
 from rollcall_gateway.gateway import Gateway
 from rollcall_gateway.operations import Operation as Op
@@ -84,6 +84,7 @@ async def _receive(operation: Op, scope: Scope, receive: Receive) -> Call:
     call = Call(
         actor=scope.get("actor", ""),
         correlation_id=scope["correlation_id"],
+        trace=trace(headers),
         headers=headers,
         path=scope["path_params"],
         query_string=scope["query_string"],

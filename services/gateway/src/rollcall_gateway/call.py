@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,13 +24,24 @@ T = TypeVar("T", bound=msgspec.Struct)
 MAX_BODY = 2 * 1024 * 1024
 BODY_SECONDS = 10.0
 MAX_PARAMETERS = 50
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 _CORRELATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """W3C trace context, as it goes on to the event."""
+
+    parent: str
+    state: str
 
 
 @dataclass(frozen=True)
 class Call:
     actor: str
     correlation_id: str
+    trace: "Trace"
     headers: Headers
     path: Mapping[str, str]
     query_string: bytes
@@ -77,6 +89,15 @@ def correlation_id(headers: Headers) -> str:
     """The caller's, if it is short and printable; else a new one."""
     given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
     return given if _CORRELATION_ID.fullmatch(given) else uuid7()
+
+
+def trace(headers: Headers) -> Trace:
+    """The caller's trace, if it is well formed; else a new one that nobody samples."""
+    parent = headers.get("traceparent", "")
+    if not _TRACEPARENT.fullmatch(parent) or set(parent[3:35]) == {"0"}:
+        return Trace(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00", "")
+    state = headers.get("tracestate", "")
+    return Trace(parent, state if _TRACESTATE.fullmatch(state) else "")
 
 
 def require_media_type(headers: Headers, accepted: tuple[str, ...], patch: bool) -> None:

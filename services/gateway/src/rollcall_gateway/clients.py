@@ -12,7 +12,8 @@ _RETRY = {
     "initialBackoff": "0.1s",
     "maxBackoff": "0.6s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    # A replica that stops cleanly may cancel what had only just arrived.
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],

@@ -66,6 +66,8 @@ class Gateway:
         request.context.command_id = uuid7()
         request.context.actor = call.actor
         request.context.correlation_id = call.correlation_id
+        request.context.traceparent = call.trace.parent
+        request.context.tracestate = call.trace.state
         connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
         try:
             result = await rpc(request, timeout=COMMAND_DEADLINE)

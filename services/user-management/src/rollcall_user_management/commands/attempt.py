@@ -149,4 +149,6 @@ def _event(
         command_id=context.command_id,
         correlation_id=context.correlation_id or None,
         causation_id=context.command_id,
+        traceparent=context.traceparent or None,
+        tracestate=context.tracestate or None,
     )

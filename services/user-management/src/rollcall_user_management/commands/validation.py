@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
+from google.protobuf.struct_pb2 import Struct, Value
 
 from rollcall.users.v1 import commands_pb2 as pb
 from rollcall.users.v1.events_pb2 import Permissions, UserStatus
@@ -18,6 +19,8 @@ MAX_DESCRIPTION = 500
 MAX_PERMISSIONS = 200
 MAX_ATTRIBUTES_BYTES = 32 * 1_024
 MAX_COMMAND_ID = 200
+MAX_TRACE = 512
+MAX_DEPTH = 20
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")
 _PERMISSION = re.compile(r"[a-z0-9*][a-z0-9_.:*/-]{0,99}")
@@ -65,6 +68,10 @@ def _context(context: pb.CommandContext) -> Iterator[Problem]:
         yield "context.actor", "must be users/<id>, tokens/<id> or services/<name>"
     if len(context.correlation_id) > MAX_COMMAND_ID or not context.correlation_id.isprintable():
         yield "context.correlation_id", f"must have at most {MAX_COMMAND_ID} printable characters"
+    for name in ("traceparent", "tracestate"):
+        value = getattr(context, name)
+        if len(value) > MAX_TRACE or not value.isprintable():
+            yield f"context.{name}", f"must have at most {MAX_TRACE} printable characters"
 
 
 def _ids(command: Any) -> Iterator[Problem]:
@@ -138,10 +145,25 @@ def _attributes(command: Any, name: str) -> Iterator[str]:
     if value.ByteSize() > MAX_ATTRIBUTES_BYTES:
         yield f"must encode to at most {MAX_ATTRIBUTES_BYTES} bytes"
         return
+    if _depth(value) > MAX_DEPTH:
+        yield f"must be nested at most {MAX_DEPTH} levels deep"
+        return
     try:
         check_storable(value)
     except Malformed as error:
         yield str(error)
+
+
+def _depth(struct: Struct) -> int:
+    level, below = 0, [Value(struct_value=struct)]
+    while below:
+        level += 1
+        below = [
+            inner
+            for value in below
+            for inner in (*value.struct_value.fields.values(), *value.list_value.values)
+        ]
+    return level
 
 
 def _tidy(command: Any, name: str) -> str:

@@ -43,21 +43,28 @@ class CommandContext(_message.Message):
     COMMAND_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """Unique to the command, the same in each repetition of it."""
     actor: _builtins.str
     """users/<id>, tokens/<id> or services/<name>."""
     correlation_id: _builtins.str
+    traceparent: _builtins.str
+    """W3C trace context."""
+    tracestate: _builtins.str
     def __init__(
         self,
         *,
         command_id: _builtins.str = ...,
         actor: _builtins.str = ...,
         correlation_id: _builtins.str = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "command_id", b"command_id", "correlation_id", b"correlation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "command_id", b"command_id", "correlation_id", b"correlation_id", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
