@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from rollcall.users.v1 import commands_pb2 as commands
 from rollcall.users.v1 import events_pb2 as pb
+from rollcall.users.v1 import queries_pb2 as queries
+from rollcall_events import EVENT_TYPES
 from rollcall_user_management.domain.attributes import merge_patch, to_dict, to_struct
-from rollcall_user_management.domain.decide import Claim, claim_of, decide
+from rollcall_user_management.domain.decide import RULES, Claim, claim_of, decide
 from rollcall_user_management.domain.errors import NotFound, Protected, Taken, VersionMismatch
-from rollcall_user_management.domain.evolve import evolve
+from rollcall_user_management.domain.evolve import EVOLVE, FACTS, evolve
 from rollcall_user_management.domain.state import Role, Stamp, User, unique_key
 from rollcall_user_management.projection.changes import changes
+from rollcall_user_management.queries.service import QUERIES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CREATED = pb.UserCreatedEvent(
@@ -202,3 +205,17 @@ def test_a_merge_patch_is_idempotent_and_leaves_no_null(
     assert merge_patch(once, patch) == once
     assert all(name not in once for name, value in patch.items() if value is None)
     assert all(once[name] == target[name] for name in target.keys() - patch.keys())
+
+
+def test_every_command_and_query_of_the_contract_is_handled() -> None:
+    for table, service in (
+        (RULES, commands.DESCRIPTOR.services_by_name["UserCommandService"]),
+        (QUERIES, queries.DESCRIPTOR.services_by_name["UserQueryService"]),
+    ):
+        requests = {method.input_type.name for method in service.methods}
+        assert {request.__name__ for request in table} == requests
+
+
+def test_every_event_evolves_and_the_facts_are_those_without_a_version() -> None:
+    assert set(EVOLVE) == {t.message for t in EVENT_TYPES.values()}
+    assert {t.message for t in EVENT_TYPES.values() if not t.versioned} == FACTS

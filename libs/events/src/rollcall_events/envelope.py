@@ -58,9 +58,3 @@ class Event(UnpublishedEvent):
 
     position: Position
     recorded_at: datetime  # the broker's append time
-
-    @property
-    def subject(self) -> str:
-        from rollcall_events.types import EVENT_TYPES
-
-        return f"{EVENT_TYPES[self.type].collection}/{self.key}"

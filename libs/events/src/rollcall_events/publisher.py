@@ -104,7 +104,7 @@ class Publisher:
                 self._producer.poll(0.5)
                 if self._down.is_set():
                     self._probe()
-        except Exception:
+        except Exception:  # nothing would resolve any more: better replaced than silently deaf
             log.exception("the publisher ended")
             self.failed.set()
 
