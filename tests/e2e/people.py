@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from e2e.local_platform import Platform
+from e2e.messages import slack_messages
+from e2e.waiting import eventually
 
 UNKNOWN_ID = "01900000-0000-7000-8000-00000000ffff"
 
@@ -28,8 +31,12 @@ def create(api: httpx.Client, who: str, **changed: Any) -> httpx.Response:
 
 
 @contextmanager
-def second_admin(api: httpx.Client) -> Iterator[dict[str, Any]]:
-    """Another admin beside the first user, for a while: each message to them takes a second."""
+def second_admin(api: httpx.Client, platform: Platform) -> Iterator[dict[str, Any]]:
+    """Another admin beside the first user, for a while: each message to them takes a second.
+
+    Known to slack-notification, which tells the admins that it knows when it handles an event,
+    and reads partitions in any order: it has told this one of the grant.
+    """
     created = create(api, "grace")
     role = api.get("/v1/roles", params={"name": "admin"}).json()["roles"][0]
     user: dict[str, Any] = created.json()
@@ -37,6 +44,7 @@ def second_admin(api: httpx.Client) -> Iterator[dict[str, Any]]:
     granted = api.put(f"{path}/roles/{role['id']}", headers=seen(created))
     assert granted.status_code == 204, granted.text
     assert role["id"] in [r["id"] for r in api.get(path, headers=seen(granted)).json()["roles"]]
+    eventually(lambda: slack_messages(platform, user["email"]), within=20)
     try:
         yield user
     finally:

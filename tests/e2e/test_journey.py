@@ -110,7 +110,7 @@ def test_the_welcome_mail(api: httpx.Client, platform: Platform) -> None:
 def test_the_other_admin_is_told_and_the_actor_is_not(
     api: httpx.Client, platform: Platform
 ) -> None:
-    with second_admin(api) as other:
+    with second_admin(api, platform) as other:
         user = create(api, "ada", name=f"Ada {uuid.uuid4().hex[:8]}").json()
         eventually(
             lambda: any(user["name"] in text for text in slack_messages(platform, other["email"])),

@@ -36,7 +36,7 @@ def test_email_notification(platform: Platform, token: str, round_: int) -> None
 
 @pytest.mark.parametrize("round_", ROUNDS)
 def test_slack_notification(platform: Platform, token: str, api: httpx.Client, round_: int) -> None:
-    with second_admin(api) as other:
+    with second_admin(api, platform) as other:
         killed = platform.kill("slack-notification-1")
         user = create(api, "ada", name=f"Ada {round_} {killed.pid}").json()
         eventually(
