@@ -6,14 +6,18 @@ event, and answers only when the log has acknowledged it.
 
 Errors are google.rpc.Status with an ErrorInfo {domain: "rollcall", reason, metadata}:
 
-  INVALID_ARGUMENT     INVALID_FIELD (with BadRequest), WRONG_TOPIC, INVALID_CURSOR
+  INVALID_ARGUMENT     INVALID_FIELD (with BadRequest), WRONG_TOPIC, INVALID_CURSOR,
+                       COMMAND_ID_REUSED (an earlier command with this id was another one)
   NOT_FOUND            USER_NOT_FOUND, ROLE_NOT_FOUND; metadata deleted_at after a deletion
   ALREADY_EXISTS       EMAIL_TAKEN, ROLE_NAME_TAKEN, ID_TAKEN (with BadRequest)
   FAILED_PRECONDITION  VERSION_MISMATCH (metadata current_version), ROLE_PROTECTED
   RESOURCE_EXHAUSTED   EVENT_TOO_LARGE
-  ABORTED              OUTCOME_UNKNOWN (admitted, not known to be in the log), BUSY (nothing done)
-  DEADLINE_EXCEEDED    READ_STORE_BEHIND (metadata records)
-  UNAVAILABLE          LOG_UNAVAILABLE, STORE_UNAVAILABLE (nothing done)
+  ABORTED              OUTCOME_UNKNOWN (admitted, not known to be in the log), IN_FLIGHT (the same
+                       of an earlier command with this id), BUSY (nothing done)
+  DEADLINE_EXCEEDED    READ_STORE_BEHIND (metadata records), STORE_UNAVAILABLE (it does not
+                       answer; nothing was done)
+  UNAVAILABLE          LOG_UNAVAILABLE, STORE_UNAVAILABLE, STORE_BEHIND_LOG (restored or failed over,
+                       and not yet caught up with the log); nothing was done
 """
 
 from collections import abc as _abc
@@ -46,7 +50,9 @@ class CommandContext(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
-    """Unique to the command, the same in each repetition of it."""
+    """Unique to the command, the same in each repetition of it. Its answer is kept for 24 hours. A
+    repetition may carry another id of the aggregate to be created: the first one's stays.
+    """
     actor: _builtins.str
     """users/<id>, tokens/<id> or services/<name>."""
     correlation_id: _builtins.str
@@ -409,3 +415,128 @@ class CommandResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_representation) -> _WhichOneofReturnType_representation | None: ...
 
 Global___CommandResult: _TypeAlias = CommandResult  # noqa: Y015
+
+@_typing.final
+class Command(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATE_USER_FIELD_NUMBER: _builtins.int
+    UPDATE_USER_FIELD_NUMBER: _builtins.int
+    DELETE_USER_FIELD_NUMBER: _builtins.int
+    ASSIGN_ROLE_FIELD_NUMBER: _builtins.int
+    UNASSIGN_ROLE_FIELD_NUMBER: _builtins.int
+    CREATE_ROLE_FIELD_NUMBER: _builtins.int
+    UPDATE_ROLE_FIELD_NUMBER: _builtins.int
+    DELETE_ROLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def create_user(self) -> Global___CreateUserRequest: ...
+    @_builtins.property
+    def update_user(self) -> Global___UpdateUserRequest: ...
+    @_builtins.property
+    def delete_user(self) -> Global___DeleteUserRequest: ...
+    @_builtins.property
+    def assign_role(self) -> Global___AssignRoleRequest: ...
+    @_builtins.property
+    def unassign_role(self) -> Global___UnassignRoleRequest: ...
+    @_builtins.property
+    def create_role(self) -> Global___CreateRoleRequest: ...
+    @_builtins.property
+    def update_role(self) -> Global___UpdateRoleRequest: ...
+    @_builtins.property
+    def delete_role(self) -> Global___DeleteRoleRequest: ...
+    def __init__(
+        self,
+        *,
+        create_user: Global___CreateUserRequest | None = ...,
+        update_user: Global___UpdateUserRequest | None = ...,
+        delete_user: Global___DeleteUserRequest | None = ...,
+        assign_role: Global___AssignRoleRequest | None = ...,
+        unassign_role: Global___UnassignRoleRequest | None = ...,
+        create_role: Global___CreateRoleRequest | None = ...,
+        update_role: Global___UpdateRoleRequest | None = ...,
+        delete_role: Global___DeleteRoleRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assign_role", b"assign_role", "command", b"command", "create_role", b"create_role", "create_user", b"create_user", "delete_role", b"delete_role", "delete_user", b"delete_user", "unassign_role", b"unassign_role", "update_role", b"update_role", "update_user", b"update_user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign_role", b"assign_role", "command", b"command", "create_role", b"create_role", "create_user", b"create_user", "delete_role", b"delete_role", "delete_user", b"delete_user", "unassign_role", b"unassign_role", "update_role", b"update_role", "update_user", b"update_user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["create_user", "update_user", "delete_user", "assign_role", "unassign_role", "create_role", "update_role", "delete_role"]  # noqa: Y015
+    _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
+
+Global___Command: _TypeAlias = Command  # noqa: Y015
+
+@_typing.final
+class ExecuteCommandsRequest(_message.Message):
+    """Commands of different callers in one call, because a call costs more than a command. Each is
+    handled by itself and in no order; none waits for an unsettled neighbour, but is answered with
+    BUSY, OUTCOME_UNKNOWN or IN_FLIGHT at once: repeat it by itself, with the same command id.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMANDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]:
+        """At most 256."""
+
+    def __init__(
+        self,
+        *,
+        commands: _abc.Iterable[Global___Command] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecuteCommandsRequest: _TypeAlias = ExecuteCommandsRequest  # noqa: Y015
+
+@_typing.final
+class CommandOutcome(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    error: _builtins.bytes
+    """A google.rpc.Status, encoded."""
+    @_builtins.property
+    def result(self) -> Global___CommandResult: ...
+    def __init__(
+        self,
+        *,
+        result: Global___CommandResult | None = ...,
+        error: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___CommandOutcome: _TypeAlias = CommandOutcome  # noqa: Y015
+
+@_typing.final
+class ExecuteCommandsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommandOutcome]:
+        """One for each command, in their order."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___CommandOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecuteCommandsResponse: _TypeAlias = ExecuteCommandsResponse  # noqa: Y015

@@ -34,6 +34,11 @@ class UserCommandServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ExecuteCommands = channel.unary_unary(
+                '/rollcall.users.v1.UserCommandService/ExecuteCommands',
+                request_serializer=rollcall_dot_users_dot_v1_dot_commands__pb2.ExecuteCommandsRequest.SerializeToString,
+                response_deserializer=rollcall_dot_users_dot_v1_dot_commands__pb2.ExecuteCommandsResponse.FromString,
+                _registered_method=True)
         self.CreateUser = channel.unary_unary(
                 '/rollcall.users.v1.UserCommandService/CreateUser',
                 request_serializer=rollcall_dot_users_dot_v1_dot_commands__pb2.CreateUserRequest.SerializeToString,
@@ -78,6 +83,12 @@ class UserCommandServiceStub:
 
 class UserCommandServiceServicer:
     """Missing associated documentation comment in .proto file."""
+
+    def ExecuteCommands(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -130,6 +141,11 @@ class UserCommandServiceServicer:
 
 def add_UserCommandServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ExecuteCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExecuteCommands,
+                    request_deserializer=rollcall_dot_users_dot_v1_dot_commands__pb2.ExecuteCommandsRequest.FromString,
+                    response_serializer=rollcall_dot_users_dot_v1_dot_commands__pb2.ExecuteCommandsResponse.SerializeToString,
+            ),
             'CreateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateUser,
                     request_deserializer=rollcall_dot_users_dot_v1_dot_commands__pb2.CreateUserRequest.FromString,
@@ -180,6 +196,33 @@ def add_UserCommandServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class UserCommandService:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def ExecuteCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollcall.users.v1.UserCommandService/ExecuteCommands',
+            rollcall_dot_users_dot_v1_dot_commands__pb2.ExecuteCommandsRequest.SerializeToString,
+            rollcall_dot_users_dot_v1_dot_commands__pb2.ExecuteCommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateUser(request,

@@ -6,14 +6,18 @@ event, and answers only when the log has acknowledged it.
 
 Errors are google.rpc.Status with an ErrorInfo {domain: "rollcall", reason, metadata}:
 
-  INVALID_ARGUMENT     INVALID_FIELD (with BadRequest), WRONG_TOPIC, INVALID_CURSOR
+  INVALID_ARGUMENT     INVALID_FIELD (with BadRequest), WRONG_TOPIC, INVALID_CURSOR,
+                       COMMAND_ID_REUSED (an earlier command with this id was another one)
   NOT_FOUND            USER_NOT_FOUND, ROLE_NOT_FOUND; metadata deleted_at after a deletion
   ALREADY_EXISTS       EMAIL_TAKEN, ROLE_NAME_TAKEN, ID_TAKEN (with BadRequest)
   FAILED_PRECONDITION  VERSION_MISMATCH (metadata current_version), ROLE_PROTECTED
   RESOURCE_EXHAUSTED   EVENT_TOO_LARGE
-  ABORTED              OUTCOME_UNKNOWN (admitted, not known to be in the log), BUSY (nothing done)
-  DEADLINE_EXCEEDED    READ_STORE_BEHIND (metadata records)
-  UNAVAILABLE          LOG_UNAVAILABLE, STORE_UNAVAILABLE (nothing done)
+  ABORTED              OUTCOME_UNKNOWN (admitted, not known to be in the log), IN_FLIGHT (the same
+                       of an earlier command with this id), BUSY (nothing done)
+  DEADLINE_EXCEEDED    READ_STORE_BEHIND (metadata records), STORE_UNAVAILABLE (it does not
+                       answer; nothing was done)
+  UNAVAILABLE          LOG_UNAVAILABLE, STORE_UNAVAILABLE, STORE_BEHIND_LOG (restored or failed over,
+                       and not yet caught up with the log); nothing was done
 """
 
 from collections import abc as _abc
@@ -44,6 +48,7 @@ class UserCommandServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UserCommandServiceAsyncStub: ...
+    ExecuteCommands: _grpc.UnaryUnaryMultiCallable[_commands_pb2.ExecuteCommandsRequest, _commands_pb2.ExecuteCommandsResponse]
     CreateUser: _grpc.UnaryUnaryMultiCallable[_commands_pb2.CreateUserRequest, _commands_pb2.CommandResult]
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_commands_pb2.UpdateUserRequest, _commands_pb2.CommandResult]
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_commands_pb2.DeleteUserRequest, _commands_pb2.CommandResult]
@@ -56,6 +61,7 @@ class UserCommandServiceStub:
 @_typing.type_check_only
 class UserCommandServiceAsyncStub(UserCommandServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ExecuteCommands: _aio.UnaryUnaryMultiCallable[_commands_pb2.ExecuteCommandsRequest, _commands_pb2.ExecuteCommandsResponse]  # type: ignore[assignment]
     CreateUser: _aio.UnaryUnaryMultiCallable[_commands_pb2.CreateUserRequest, _commands_pb2.CommandResult]  # type: ignore[assignment]
     UpdateUser: _aio.UnaryUnaryMultiCallable[_commands_pb2.UpdateUserRequest, _commands_pb2.CommandResult]  # type: ignore[assignment]
     DeleteUser: _aio.UnaryUnaryMultiCallable[_commands_pb2.DeleteUserRequest, _commands_pb2.CommandResult]  # type: ignore[assignment]
@@ -66,6 +72,13 @@ class UserCommandServiceAsyncStub(UserCommandServiceStub):
     DeleteRole: _aio.UnaryUnaryMultiCallable[_commands_pb2.DeleteRoleRequest, _commands_pb2.CommandResult]  # type: ignore[assignment]
 
 class UserCommandServiceServicer(metaclass=_abc_1.ABCMeta):
+    @_abc_1.abstractmethod
+    def ExecuteCommands(
+        self,
+        request: _commands_pb2.ExecuteCommandsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commands_pb2.ExecuteCommandsResponse, _abc.Awaitable[_commands_pb2.ExecuteCommandsResponse]]: ...
+
     @_abc_1.abstractmethod
     def CreateUser(
         self,
