@@ -7,11 +7,15 @@ its group, exactly once in effect. Neither asks its user to know Kafka.
 from rollcall_events.consumer import Consumer
 from rollcall_events.envelope import Event, Position, Record, Recorded, UnpublishedEvent
 from rollcall_events.inbox import Handler, Rejection, Subscription
+from rollcall_events.offsets import committed_offsets, log_ends
 from rollcall_events.publisher import LogUnavailable, NotAcknowledged, Publisher
-from rollcall_events.settings import KafkaSettings
+from rollcall_events.session import Refused
+from rollcall_events.settings import DELIVERY_TIMEOUT, KafkaSettings
+from rollcall_events.topic import Topic, TopicUnavailable
 from rollcall_events.types import EVENT_TYPES, EventType
 
 __all__ = [
+    "DELIVERY_TIMEOUT",
     "EVENT_TYPES",
     "Consumer",
     "Event",
@@ -24,7 +28,12 @@ __all__ = [
     "Publisher",
     "Record",
     "Recorded",
+    "Refused",
     "Rejection",
     "Subscription",
+    "Topic",
+    "TopicUnavailable",
     "UnpublishedEvent",
+    "committed_offsets",
+    "log_ends",
 ]

@@ -3,10 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from rollcall_events.codec import RawRecord
 from rollcall_events.inbox import (
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 BATCH_SIZE = 2_000
 POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
+# A transaction costs what dozens of records cost, so while records keep coming they are gathered
+# for a few times as long as the last transaction took. A record that comes alone does not wait.
+GATHER_FACTOR, GATHER_MOST = 8, 0.05  # times, seconds
 STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
 
@@ -47,7 +51,9 @@ class Consumer:
 
     `failed` is set when the process has to be replaced: the client is dead. While Postgres is
     away the consumer keeps its place in the group, and goes on by itself. on_topic: told of the
-    topic, and None if it is not the one that the stored offsets are of.
+    topic, and None if it is not the one that the stored offsets are of. verify: called before
+    stored offsets are gone on from, so before Kafka is told of others; it raises Refused if they
+    must not be, and TopicUnavailable or the store's errors to be called again.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class Consumer:
         engine: Engine,
         *,
         on_topic: Callable[[Topic | None], None] = lambda topic: None,
+        verify: Callable[[Topic], None] = lambda topic: None,
         batch_size: int = BATCH_SIZE,
     ):
         self.failed = threading.Event()
@@ -64,12 +71,16 @@ class Consumer:
         self._settings = settings
         self._engine = engine
         self._on_topic = on_topic
+        self._verify = verify
         self._batch_size = batch_size
         self._stopping = threading.Event()
+        self._rejoining = threading.Event()
         self._status = Status()
         self._totals = Outcome()
         self._at_end: dict[int, float] = {}
         self._turned_at = time.monotonic()
+        self._gather_until = 0.0  # of time.monotonic
+        self._connection: Connection | None = None
         self._thread = threading.Thread(
             target=self._run, name=f"consumer-{subscription.group}", daemon=True
         )
@@ -81,6 +92,10 @@ class Consumer:
         """Finish or roll back the batch in hand, leave the group, and end."""
         self._stopping.set()
         self._thread.join(timeout)
+
+    def rejoin(self) -> None:
+        """Begin anew from the stored offsets: they may be others than those that were stored."""
+        self._rejoining.set()
 
     def healthy(self) -> bool:
         """Whether the loop moves."""
@@ -136,25 +151,39 @@ class Consumer:
     def _one_session(self) -> None:
         topic = ensure_topic(self._settings, self._subscription.topic, deadline=1)
         check_topic(self._engine, topic)
+        self._verify(topic)
         self._on_topic(topic)
-        session = Session(self._settings, self._subscription.group, topic, self._engine)
+        self._rejoining.clear()
+        session = Session(
+            self._settings, self._subscription.group, topic, self._engine, self._verify
+        )
         self._at_end.clear()
-        reported = 0.0
         try:
-            while not self._stopping.is_set():
-                self._turned_at = time.monotonic()
-                session.fetch(self._batch_size, POLL_WAIT)
-                if session.in_hand:
-                    self._apply_in_hand(session, topic)
-                session.commit_if_due()
-                if self._turned_at - reported > 0.5:
-                    reported = self._turned_at
-                    self._report("running" if session.positions else "joining", session)
+            self._turns(session, topic)
         finally:
             session.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _turns(self, session: Session, topic: Topic) -> None:
+        reported = 0.0
+        while not self._stopping.is_set():
+            self._turned_at = time.monotonic()
+            if self._rejoining.is_set():
+                raise SessionOver("the stored offsets are to be read again")
+            session.fetch(self._batch_size, POLL_WAIT)
+            if session.in_hand:
+                session.gather(self._batch_size, self._gather_until)
+                self._apply_in_hand(session, topic)
+            session.commit_if_due()
+            if self._turned_at - reported > 0.5:
+                reported = self._turned_at
+                self._report("running" if session.positions else "joining", session)
 
     def _apply_in_hand(self, session: Session, topic: Topic) -> None:
         """Apply everything in hand; with Postgres away, wait for it and stay in the group."""
+        began = time.monotonic()
         backoff = 0.0
         while session.in_hand and not self._stopping.is_set():
             try:
@@ -166,6 +195,8 @@ class Consumer:
                 self._wait_for_store(session, backoff, error)
         if backoff:
             session.resume()
+        ended = time.monotonic()
+        self._gather_until = ended + min((ended - began) * GATHER_FACTOR, GATHER_MOST)
 
     def _apply_or_split(self, session: Session, topic: Topic) -> None:
         try:
@@ -191,10 +222,22 @@ class Consumer:
 
     def _apply(self, session: Session, topic: Topic, records: Sequence[RawRecord]) -> None:
         starts = {r.partition: session.positions[r.partition] for r in records}
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             outcome = apply(connection, self._subscription, records, starts, topic.partitions)
         session.applied(records)
         self._count(outcome)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """On a connection that is kept from batch to batch as long as nothing goes wrong."""
+        connection, self._connection = self._connection or self._engine.connect(), None
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
 
     def _stop_partition(self, session: Session, record: RawRecord, error: Exception) -> None:
         reason = error.reason if isinstance(error, HandlerFailed) else type(error).__name__
@@ -214,6 +257,7 @@ class Consumer:
         while time.monotonic() < end and not self._stopping.is_set():
             self._turned_at = time.monotonic()
             session.fetch(1, POLL_WAIT)
+            session.commit_if_due()  # what is stored is known by it, should Postgres be restored
 
     def _count(self, outcome: Outcome) -> None:
         self._totals = Outcome(

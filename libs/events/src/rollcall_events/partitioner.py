@@ -1,5 +1,8 @@
 """The Java client's partitioner, so that a publisher in any language agrees on the place."""
 
+from struct import Struct
+
+_WORD = Struct("<I")
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
 
@@ -9,8 +12,8 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = 0x9747B28C ^ length
     whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
+    for (word,) in _WORD.iter_unpack(data[:whole]):
+        k = word * _M & _MASK
         k = (k ^ k >> 24) * _M & _MASK
         h = (h * _M & _MASK) ^ k
     if whole != length:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,8 @@ from rollcall_events.settings import KafkaSettings
 from rollcall_events.types import type_of
 
 log = logging.getLogger(__name__)
+
+STALLED_AFTER = 1.5  # seconds without an acknowledgement; a broker that is well needs milliseconds
 
 
 class LogUnavailable(Exception):
@@ -37,6 +40,8 @@ class Publisher:
         self._topic = topic
         self._source = source
         self._down = threading.Event()
+        self._in_flight: dict[Future[Recorded], float] = {}  # sent when; the oldest comes first
+        self._lock = threading.Lock()  # of what is in flight
         self._stopping = threading.Event()
         self._producer = Producer(settings.producer() | {"error_cb": self._on_error}, logger=log)
         self._thread = threading.Thread(target=self._poll, name="publisher", daemon=True)
@@ -52,8 +57,12 @@ class Publisher:
 
     @property
     def available(self) -> bool:
-        """False while no broker is known to answer; turns true by itself when one does."""
-        return not self._down.is_set()
+        """False while no broker is known to answer, or an acknowledgement is long overdue; turns
+        true by itself when one answers."""
+        with self._lock:
+            oldest = next(iter(self._in_flight.values()), None)
+        stalled = oldest is not None and time.monotonic() - oldest > STALLED_AFTER
+        return not stalled and not self._down.is_set()
 
     def event(self, message: ProtobufMessage, **envelope: Any) -> UnpublishedEvent:
         """The event of a message, ready to publish; `envelope` sets further fields of it."""
@@ -84,19 +93,33 @@ class Publisher:
             raise LogUnavailable("no broker answers")
         future: Future[Recorded] = Future()
         future.set_running_or_notify_cancel()  # what is on its way cannot be called back
+        with self._lock:
+            self._in_flight[future] = time.monotonic()
         try:
             self._producer.produce(
                 record.topic,
                 key=record.key,
                 value=record.value,
                 headers=list(record.headers),
-                on_delivery=lambda error, message: _resolve(future, error, message),
+                on_delivery=lambda error, message: self._delivered(future, error, message),
             )
         except BufferError:
+            self._landed(future)
             raise LogUnavailable("the send queue is full") from None
         except KafkaException as error:
+            self._landed(future)
             raise LogUnavailable(error.args[0].name()) from None
         return future
+
+    def _delivered(
+        self, future: Future[Recorded], error: KafkaError | None, message: Message
+    ) -> None:
+        self._landed(future)
+        _resolve(future, error, message)
+
+    def _landed(self, future: Future[Recorded]) -> None:
+        with self._lock:
+            self._in_flight.pop(future, None)
 
     def _poll(self) -> None:
         try:
@@ -127,9 +150,14 @@ class Publisher:
 
 
 def _resolve(future: Future[Recorded], error: KafkaError | None, message: Message) -> None:
+    offset = message.offset()
     if error is not None:
         future.set_exception(NotAcknowledged(error.name()))
-        return
-    position = Position(message.topic() or "", message.partition() or 0, message.offset() or 0)
-    _, timestamp_ms = message.timestamp()
-    future.set_result(Recorded(position, moment_of(timestamp_ms)))
+    elif offset is None or offset < 0:
+        # The client only concludes that it was written: a later batch of the partition was, or the
+        # broker called it a duplicate. A broker that was killed may know neither.
+        future.set_exception(NotAcknowledged("acknowledged without a place in the log"))
+    else:
+        position = Position(message.topic() or "", message.partition() or 0, offset)
+        _, timestamp_ms = message.timestamp()
+        future.set_result(Recorded(position, moment_of(timestamp_ms)))

@@ -7,7 +7,7 @@ wrong, and the session ends so that a new one begins from the stored offsets.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from confluent_kafka import Consumer as Client
@@ -37,14 +37,23 @@ class SessionOver(Exception):
 
 class Session:
     """positions: partition held → next offset. in_hand: fetched and not yet applied.
-    stopped: partition → why nothing more of it is read."""
+    stopped: partition → why nothing more of it is read. verify: called with the topic between
+    reading stored offsets and using them; what it raises ends the session."""
 
-    def __init__(self, settings: KafkaSettings, group: str, topic: Topic, engine: Engine):
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topic: Topic,
+        engine: Engine,
+        verify: Callable[[Topic], None],
+    ):
         self.positions: dict[int, int] = {}
         self.in_hand: list[RawRecord] = []
         self.stopped: dict[int, str] = {}
         self._topic = topic
         self._engine = engine
+        self._verify = verify
         self._trouble: Exception | None = None
         self._fetched: dict[int, int] = {}  # what is fetched next; no partition that is stopped
         self._uncommitted: dict[int, int] = {}
@@ -68,6 +77,17 @@ class Session:
         self._raise_trouble()
         for message in messages:
             self._take(message)
+
+    def gather(self, limit: int, until: float) -> None:
+        """Fetch on until a moment (of time.monotonic), or until `limit` records are in hand.
+
+        Raises SessionOver.
+        """
+        while len(self.in_hand) < limit and (wait := until - time.monotonic()) > 0:
+            messages = self._client.consume(limit - len(self.in_hand), wait)
+            self._raise_trouble()
+            for message in messages:
+                self._take(message)
 
     def pause(self) -> None:
         """Fetch nothing more but stay in the group, until `resume`."""
@@ -149,11 +169,12 @@ class Session:
     def _on_assign(self, client: Client, places: list[TopicPartition]) -> None:
         try:
             stored = load_offsets(self._engine, self._topic, [p.partition for p in places])
+            self._verify(self._topic)
             for place in places:
                 place.offset = stored[place.partition]
             client.incremental_assign(places)
-            if self._paused:
-                client.pause(places)
+            # The client remembers that a partition was paused when it was last held.
+            (client.pause if self._paused else client.resume)(places)
             self.positions |= stored
             self._fetched |= stored
         except Exception as error:  # noqa: BLE001  (a callback must not raise)

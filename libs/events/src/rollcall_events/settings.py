@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+DELIVERY_TIMEOUT = 30.0  # seconds after which an append is in the log or never will be
+
 
 @dataclass(frozen=True)
 class KafkaSettings:
@@ -39,7 +41,7 @@ class KafkaSettings:
             "acks": "all",
             "partitioner": "murmur2_random",
             "compression.type": "zstd",
-            "delivery.timeout.ms": 30_000,
+            "delivery.timeout.ms": int(DELIVERY_TIMEOUT * 1_000),
             "linger.ms": 0,
             "allow.auto.create.topics": False,
             "queue.buffering.max.messages": 100_000,

@@ -25,6 +25,7 @@ class Topic:
     name: str
     id: str  # Kafka's own: a topic made anew under the same name has another
     partitions: int
+    cluster_id: str
 
 
 def ensure_topic(settings: KafkaSettings, name: str, *, deadline: float = 60) -> Topic:
@@ -60,4 +61,5 @@ def _describe(admin: AdminClient, name: str) -> Topic:
     partitions = len(described.partitions)
     if partitions != PARTITIONS:
         raise TopicUnavailable(f"topic {name} has {partitions} partitions, not {PARTITIONS}")
-    return Topic(name, str(described.topic_id), partitions)
+    cluster_id = admin.list_topics(name, timeout=5).cluster_id
+    return Topic(name, str(described.topic_id), partitions, str(cluster_id))

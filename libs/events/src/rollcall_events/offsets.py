@@ -1,0 +1,57 @@
+"""How far a group and the log have come, asked of Kafka. Every call has a deadline."""
+
+import logging
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, by its docs
+    AdminClient,
+    OffsetSpec,
+)
+
+from rollcall_events.settings import KafkaSettings
+from rollcall_events.topic import Topic, TopicUnavailable
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 5.0  # seconds for an answer
+
+
+def committed_offsets(settings: KafkaSettings, group: str, topic: Topic) -> dict[int, int]:
+    """The group's next offsets as far as Kafka was told; no entry for a partition of which it
+    was told nothing. Does not join the group. Raises TopicUnavailable."""
+    # A consumer, because an admin client does not wait for a coordinator that is being made.
+    own = {"group.id": group, "enable.auto.commit": False, "log_level": 2}
+    client = Client(settings.common() | own, logger=log)
+    try:
+        places = client.committed(_places(topic), timeout=TIMEOUT)
+        for place in places:
+            if place.error is not None:
+                raise KafkaException(place.error)
+    except KafkaException as error:
+        raise _unavailable(topic, error) from error
+    finally:
+        client.close()
+    return {place.partition: place.offset for place in places if place.offset >= 0}
+
+
+def log_ends(settings: KafkaSettings, topic: Topic) -> dict[int, int]:
+    """The offset that the next record of each partition will get. Raises TopicUnavailable."""
+    admin = AdminClient(settings.common() | {"log_level": 2}, logger=log)
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = dict.fromkeys(_places(topic), latest)
+    try:
+        asked = admin.list_offsets(wanted, request_timeout=TIMEOUT)
+        return {place.partition: answer.result(TIMEOUT).offset for place, answer in asked.items()}
+    except (KafkaException, FutureTimeoutError) as error:
+        raise _unavailable(topic, error) from error
+
+
+def _places(topic: Topic) -> list[TopicPartition]:
+    return [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
+
+
+def _unavailable(topic: Topic, error: Exception) -> TopicUnavailable:
+    reason = error.args[0].name() if isinstance(error, KafkaException) else "timed out"
+    return TopicUnavailable(f"topic {topic.name}: {reason}")
