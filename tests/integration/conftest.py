@@ -10,16 +10,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from integration.desks import Desk
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from rollcall_events import KafkaSettings
+from rollcall_events import KafkaSettings, Publisher
 from rollcall_events.ids import uuid7
 from rollcall_local import embedded_broker, kafka, ports, postgres
 from rollcall_local.errors import Unavailable
+from rollcall_service.migrations import upgrade
 from rollcall_service.postgres import make_engine
+from rollcall_user_management.admission.transaction import connect
+from rollcall_user_management.commands.judging import Judge
+from rollcall_user_management.readstore import live_schema
 
 IN_CONTAINERS = os.environ.get("ROLLCALL_TEST_PLATFORM") == "containers"
+DESKS = 8
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +100,29 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = make_engine(database_url, schema="public", pool_size=10)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Engine]:
+    """user-management's database, empty."""
+    first = make_engine(database_url, schema="user_management", pool_size=1)
+    upgrade(first, "rollcall_user_management", schema="user_management")
+    schema = live_schema(first)
+    first.dispose()
+    engine = make_engine(database_url, schema=f"{schema},user_management", pool_size=2)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def desks(store: Engine) -> Iterator[list[Desk]]:
+    publisher = Publisher(KafkaSettings("127.0.0.1:1"), "users", "/services/user-management")
+    made = [Desk(connect(store), Judge(publisher, "topic")) for _ in range(DESKS)]
+    yield made
+    for desk in made:
+        desk.connection.close()
+
+
+@pytest.fixture
+def desk(desks: list[Desk]) -> Desk:
+    return desks[0]

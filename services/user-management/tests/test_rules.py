@@ -213,7 +213,13 @@ def test_every_command_and_query_of_the_contract_is_handled() -> None:
         (QUERIES, queries.DESCRIPTOR.services_by_name["UserQueryService"]),
     ):
         requests = {method.input_type.name for method in service.methods}
-        assert {request.__name__ for request in table} == requests
+        handled = {request.__name__ for request in table}
+        assert handled == requests - {"ExecuteCommandsRequest"}
+
+
+def test_every_command_may_share_a_call() -> None:
+    types = {field.message_type for field in commands.Command.DESCRIPTOR.fields}
+    assert types == {request.DESCRIPTOR for request in RULES}
 
 
 def test_every_event_evolves_and_the_facts_are_those_without_a_version() -> None:

@@ -18,7 +18,7 @@ from rollcall_local.home import Home
 FILE = "first-user.json"
 _ROLE = {"name": "admin", "description": "May do everything.", "permissions": ["*"]}
 _TIMEOUT = 20.0  # seconds for one request
-_ATTEMPTS = 5
+_ATTEMPTS = 60  # a database that was put back, or is new beside an old log, is held for a while
 _PAUSE = 1.0  # seconds, as the gateway's Retry-After says
 # Away, behind, or done already by an attempt whose answer was lost: look again.
 _PASSING = (409, 503, 504)

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from rollcall_events import Consumer, Publisher
+from rollcall_events.consumer import Status
 from rollcall_service.lifecycle import Component
 from rollcall_service.management import ManagementServer
 from rollcall_service.migrations import upgrade
 from rollcall_service.postgres import make_engine
 from rollcall_service.status import replica_status
+from rollcall_user_management.admission.guard import Guard
 from rollcall_user_management.admission.marker import Marker
 from rollcall_user_management.admission.recovery import Recovery
 from rollcall_user_management.api.server import GrpcServer
+from rollcall_user_management.commands.lanes import Lanes
 from rollcall_user_management.commands.service import CommandService
 from rollcall_user_management.projection.handlers import subscription
 from rollcall_user_management.queries.positions import Positions
@@ -19,8 +23,8 @@ from rollcall_user_management.queries.service import QueryService
 from rollcall_user_management.readstore import live_schema
 from rollcall_user_management.settings import SCHEMA, SERVICE, Settings
 
-WORKERS = 8  # threads that talk to Postgres for commands and queries
-BACKGROUND = 4  # connections of the projection, the marker, the recovery and the listener
+WORKERS = 4  # threads that talk to Postgres for queries
+BACKGROUND = 5  # connections of the projection, guard, marker, recovery and listener
 
 
 class Postgres:
@@ -56,28 +60,47 @@ def build(settings: Settings) -> Sequence[Component]:
     publisher = Publisher(settings.kafka, "users", f"/services/{SERVICE}")
     marker = Marker(engine)
     positions = Positions(engine, schema)
-    commands = CommandService(engine, publisher, executor, marker.mark, positions.topic_id)
+    projection = subscription(schema)
+    guard = Guard(engine, settings.kafka, projection.group, rejoin=lambda: consumer.rejoin())
+    lanes = Lanes(engine, publisher, marker.mark, positions.topic_id, guard.passes)
+    commands = CommandService(lanes, publisher, positions.topic_id)
     queries = QueryService(engine, executor, positions)
     consumer = Consumer(
-        subscription(schema),
+        projection,
         settings.kafka,
         engine,
         on_topic=positions.set_topic,
+        verify=guard.verify,
     )
     management = ManagementServer(
         settings.management_host,
         settings.management_port,
         healthy=consumer.healthy,
         ready=consumer.ready,
-        status=lambda: replica_status(settings.replica_id, SERVICE, "users", consumer.status()),
+        status=lambda: replica_status(
+            settings.replica_id, SERVICE, "users", _told(consumer.status(), guard.held())
+        ),
     )
     return [
         management,
         postgres,
+        guard,
         marker,
         publisher,
         Recovery(engine, publisher, marker.mark),
         positions,
-        GrpcServer(settings.grpc_host, settings.grpc_port, commands.handle, queries.answer),
+        lanes,
+        GrpcServer(
+            settings.grpc_host,
+            settings.grpc_port,
+            commands.handle,
+            commands.handle_all,
+            queries.answer,
+        ),
         consumer,  # the first to stop, so that its partitions move at once
     ]
+
+
+def _told(status: Status, held: str | None) -> Status:
+    """What the consumer says, and that commands are refused where they are."""
+    return replace(status, state=f"admitting nothing: {held}") if held else status

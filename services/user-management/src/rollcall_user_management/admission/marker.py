@@ -4,8 +4,9 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from rollcall_events import Recorded
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 _GROUP = 500
 _QUEUE = 10_000
+# Seconds from group to group while marks keep coming; what the projection settles meanwhile needs
+# no mark. One that comes alone does not wait.
+_INTERVAL = 0.02
 
 
 class Marker:
@@ -27,6 +31,7 @@ class Marker:
     def __init__(self, engine: Engine):
         self._engine = engine
         self._queue: queue.Queue[tuple[str, Recorded] | None] = queue.Queue(_QUEUE)
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="marker", daemon=True)
 
     def start(self) -> None:
@@ -34,6 +39,7 @@ class Marker:
 
     def stop(self) -> None:
         """Mark what is waiting, then end."""
+        self._stopping.set()
         with contextlib.suppress(queue.Full):
             self._queue.put(None, timeout=1)
         self._thread.join(timeout=3)
@@ -45,15 +51,24 @@ class Marker:
             log.warning("a mark was dropped")
 
     def _run(self) -> None:
+        due = 0.0
+        connection: Connection | None = None
         while (first := self._queue.get()) is not None:
+            self._stopping.wait(due - time.monotonic())
+            due = time.monotonic() + _INTERVAL
             group, ended = self._group(first)
             try:
-                with self._engine.begin() as connection:
-                    mark_appended(connection, group)
+                connection = connection or _connect(self._engine)
+                mark_appended(connection, group)
             except SQLAlchemyError as error:
                 log.warning("marks were lost", extra={"reason": type(error).__name__})
+                if connection is not None:
+                    connection.close()
+                    connection = None
             if ended:
-                return
+                break
+        if connection is not None:
+            connection.close()
 
     def _group(self, first: tuple[str, Recorded]) -> tuple[list[tuple[str, Recorded]], bool]:
         group = [first]
@@ -66,3 +81,11 @@ class Marker:
                 return group, True
             group.append(item)
         return group, False
+
+
+def _connect(engine: Engine) -> Connection:
+    """Each statement is a transaction, of which nobody waits for the disk."""
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    connection.detach()  # its session is not for others
+    connection.execute(text("SET synchronous_commit = off"))
+    return connection

@@ -1,69 +1,77 @@
-"""The newest state of an aggregate: the row, and on it the admissions that are not yet in it."""
+"""The newest state of an aggregate: the row, and on it the admissions that are not yet in it.
+
+Row and unsettled admissions are read in one statement, or one could move to the other in between
+and count twice or not at all.
+"""
 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from sqlalchemy import Connection, Row, text
+from typing import Any, TypeVar
 
 from rollcall_events import EVENT_TYPES
-from rollcall_user_management.domain.decide import Aggregate
 from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp, User
-from rollcall_user_management.readstore import ROLE_COLUMNS, USER_COLUMNS, role_of, user_of
+from rollcall_user_management.readstore import ROLE_COLUMNS, role_of, user_of
 
-# Unsettled admissions in version order, each with where it stands in the log if that is known.
-_PENDING = """(SELECT coalesce(jsonb_agg(jsonb_build_object(
-    'type', a.headers->>'ce_type', 'value', encode(a.value, 'base64'),
-    'recorded_at', extract(epoch FROM a.recorded_at), 'partition', a.partition,
-    'offset', a."offset") ORDER BY a.version), '[]')
-  FROM admissions a WHERE a.key = cast(:id AS uuid) AND a.settled_at IS NULL
-   AND a.headers->>'ce_subject' = :subject) AS pending"""
+A = TypeVar("A", User, Role)
 
-_USER = text(
-    f"SELECT {USER_COLUMNS}, {_PENDING},"  # noqa: S608  (constants)
-    " (SELECT coalesce(jsonb_object_agg(role_id, role_name), '{}') FROM user_roles"
-    "  WHERE user_id = cast(:id AS uuid)) AS roles"
-    " FROM (SELECT 1) one LEFT JOIN users u ON u.id = cast(:id AS uuid)"
+
+def _pending(collection: str) -> str:
+    """Unsettled admissions of `w.key` in version order, each with where it stands in the log if
+    that is known; null where there are none."""
+    return f"""(SELECT jsonb_agg(jsonb_build_object(
+    'type', p.headers->>'ce_type', 'value', encode(p.value, 'base64'),
+    'recorded_at', extract(epoch FROM p.recorded_at), 'partition', p.partition,
+    'offset', p."offset", 'appended', p.appended_at IS NOT NULL) ORDER BY p.version)
+  FROM admissions p WHERE p.key = w.key AND p.settled_at IS NULL
+   AND p.headers->>'ce_subject' = {collection} || '/' || w.key) AS pending"""  # noqa: S608  (constants)
+
+
+# Parts of a statement over `w (key, collection)` and `users u`.
+PENDING = _pending("w.collection")
+_PENDING_ROLE = _pending("'roles'")
+USER_ROLES = (
+    "(SELECT jsonb_object_agg(role_id, role_name) FROM user_roles WHERE user_id = u.id) AS roles"
 )
-_ROLE = text(
-    f"SELECT {ROLE_COLUMNS}, {_PENDING}"  # noqa: S608  (constants)
-    " FROM (SELECT 1) one LEFT JOIN roles r ON r.id = cast(:id AS uuid)"
+ROLES = (
+    f"SELECT w.key::text AS id, {ROLE_COLUMNS}, {_PENDING_ROLE}"  # noqa: S608  (constants)
+    " FROM unnest($1) AS w (key) LEFT JOIN roles r ON r.id = w.key"
 )
 
 
 @dataclass(frozen=True)
 class Newest:
-    """unsettled: some of the state is of admissions that the projection has not reached."""
+    """settled: as the projection has it. state: after the admissions that it has not reached.
+    busy: one of those is not known to be in the log."""
 
-    state: Aggregate
-    unsettled: bool
+    settled: User | Role
+    state: User | Role
+    busy: bool
 
-
-def load(connection: Connection, aggregate: type[User] | type[Role], id_: str) -> Newest:
-    """Row and unsettled admissions are read in one statement, or one could move to the other
-    in between and count twice or not at all."""
-    users = aggregate is User
-    parameters = {"id": id_, "subject": f"{'users' if users else 'roles'}/{id_}"}
-    row = connection.execute(_USER if users else _ROLE, parameters).one()
-    state = _of_row(aggregate, id_, row)
-    return Newest(_fold(state, row.pending), bool(row.pending))
+    @property
+    def unsettled(self) -> bool:
+        return self.state is not self.settled
 
 
-def _of_row(aggregate: type[User] | type[Role], id_: str, row: Row[Any]) -> Aggregate:
-    if row.version is None:
-        return aggregate(id_)
-    return user_of(id_, row, row.roles) if aggregate is User else role_of(id_, row)
+def newest_user(id_: str, row: Any) -> Newest:
+    user = User(id_) if row.version is None else user_of(id_, row, row.roles or {})
+    return _newest(user, row.pending or ())
 
 
-def _fold(state: Aggregate, pending: Sequence[Mapping[str, Any]]) -> Aggregate:
+def newest_role(id_: str, row: Any) -> Newest:
+    role = Role(id_) if row.version is None else role_of(id_, row)
+    return _newest(role, row.pending or ())
+
+
+def _newest(settled: A, pending: Sequence[Mapping[str, Any]]) -> Newest:
+    state = settled
     for admission in pending:
         message = EVENT_TYPES[admission["type"]].message()
         message.ParseFromString(base64.b64decode(admission["value"]))
         state = evolve(state, message, _stamp(admission))
-    return state
+    return Newest(settled, state, not all(a["appended"] for a in pending))
 
 
 def _stamp(admission: Mapping[str, Any]) -> Stamp:

@@ -1,169 +1,14 @@
-"""Admissions in Postgres: one short transaction checks everything and stores the event.
+"""What becomes of admissions: marked, settled, appended again, pruned."""
 
-The order is the guarantee. The transaction first takes advisory locks on its command id, its
-aggregate and its unique value, sorted, so that two of them cannot wait for each other; only the
-statement after that reads, so that under READ COMMITTED it sees all that earlier holders of
-those locks committed.
-"""
-
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 
-from psycopg2.extras import Json
 from sqlalchemy import Connection, text
 
-from rollcall_events import Position, Record, Recorded
-from rollcall_user_management.domain.decide import Claim
+from rollcall_events import Record, Recorded
 
 RECOVER_AFTER = 5  # seconds until an admission not known to be in the log is appended again
 KEEP_ANSWERS = 24  # hours that the answer of a settled admission is kept for a repetition
-
-
-@dataclass(frozen=True)
-class Admission:
-    """version: that the event gives its aggregate. answer: what the command is told, encoded."""
-
-    event_id: str
-    key: str
-    version: int
-    command_id: str
-    claim: Claim | None
-    record: Record
-    answer: bytes
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An admission of the same command id, made earlier. recorded: None if not yet known."""
-
-    answer: bytes
-    recorded: Recorded | None
-
-
-class Refusal(Enum):
-    """Why nothing was admitted."""
-
-    MOVED = "the aggregate is no longer as it was decided on"
-    BUSY = "one of its admissions is not known to be in the log"
-    TAKEN = "another aggregate has the value"
-    TAKEN_FOR_NOW = "another has the value, and an unsettled admission; it may yet lose it"
-    ID_TAKEN = "the id is of an aggregate of another collection"
-
-
-_LOCK = text("SELECT pg_advisory_xact_lock(l) FROM unnest(cast(:locks AS bigint[])) AS l")
-
-_CHECK = text(
-    """
-    WITH others AS (
-      SELECT key FROM admissions
-       WHERE claim = :claim AND settled_at IS NULL AND key <> cast(:key AS uuid)
-      UNION ALL
-      SELECT id FROM users WHERE :field = 'email' AND email_key = :value
-         AND deleted_at IS NULL AND id <> cast(:key AS uuid)
-      UNION ALL
-      SELECT id FROM roles WHERE :field = 'name' AND name_key = :value
-         AND deleted_at IS NULL AND id <> cast(:key AS uuid))
-    SELECT coalesce((SELECT version FROM users WHERE id = cast(:key AS uuid)),
-                    (SELECT version FROM roles WHERE id = cast(:key AS uuid)), 0)
-           + (SELECT count(*) FROM admissions
-               WHERE key = cast(:key AS uuid) AND settled_at IS NULL) AS version,
-           EXISTS (SELECT 1 FROM admissions WHERE key = cast(:key AS uuid)
-                      AND headers->>'ce_subject' <> :subject)
-           OR EXISTS (SELECT 1 FROM users WHERE id = cast(:key AS uuid) AND :subject LIKE 'roles/%')
-           OR EXISTS (SELECT 1 FROM roles WHERE id = cast(:key AS uuid) AND :subject LIKE 'users/%')
-           AS id_taken,
-           EXISTS (SELECT 1 FROM admissions WHERE key = cast(:key AS uuid)
-                      AND settled_at IS NULL AND appended_at IS NULL) AS busy,
-           EXISTS (SELECT 1 FROM others) AS taken,
-           EXISTS (SELECT 1 FROM others JOIN admissions a USING (key)
-                    WHERE a.settled_at IS NULL) AS by_unsettled
-    """
-)
-
-_INSERT = text(
-    "INSERT INTO admissions (event_id, key, version, command_id, claim, topic, value, headers,"
-    " answer, append_again_at) VALUES (:event_id, :key, :version, :command_id, :claim, :topic,"
-    " :value, :headers, :answer, clock_timestamp() + make_interval(secs => :recover_after))"
-)
-
-_KEPT = text(
-    'SELECT answer, topic, partition, "offset", recorded_at'
-    " FROM admissions WHERE command_id = :command_id"
-)
-
-
-def admit(connection: Connection, admission: Admission) -> Kept | Refusal | None:
-    """Check and store, in the caller's transaction; None: admitted.
-
-    Kept: the command was admitted before, so nothing was stored.
-    """
-    connection.execute(_LOCK, {"locks": _locks(admission)})
-    if earlier := kept(connection, admission.command_id):
-        return earlier
-    claim = admission.claim
-    row = connection.execute(
-        _CHECK,
-        {
-            "key": admission.key,
-            "subject": dict(admission.record.headers)["ce_subject"].decode(),
-            "claim": str(claim) if claim else None,
-            "field": claim.field if claim else None,
-            "value": claim.key if claim else None,
-        },
-    ).one()
-    if row.id_taken:
-        return Refusal.ID_TAKEN
-    if row.busy:
-        return Refusal.BUSY
-    if row.version != admission.version - 1:
-        return Refusal.MOVED
-    if row.taken:
-        return Refusal.TAKEN_FOR_NOW if row.by_unsettled else Refusal.TAKEN
-    _insert(connection, admission)
-    return None
-
-
-def kept(connection: Connection, command_id: str) -> Kept | None:
-    row = connection.execute(_KEPT, {"command_id": command_id}).one_or_none()
-    if row is None:
-        return None
-    recorded = None
-    if row.recorded_at is not None:
-        recorded = Recorded(Position(row.topic, row.partition, row.offset), row.recorded_at)
-    return Kept(bytes(row.answer), recorded)
-
-
-def _insert(connection: Connection, admission: Admission) -> None:
-    connection.execute(
-        _INSERT,
-        {
-            "event_id": admission.event_id,
-            "key": admission.key,
-            "version": admission.version,
-            "command_id": admission.command_id,
-            "claim": str(admission.claim) if admission.claim else None,
-            "topic": admission.record.topic,
-            "value": admission.record.value,
-            "headers": Json({name: value.decode() for name, value in admission.record.headers}),
-            "answer": admission.answer,
-            "recover_after": RECOVER_AFTER,
-        },
-    )
-
-
-def _locks(admission: Admission) -> list[int]:
-    names = [f"command:{admission.command_id}", f"aggregate:{admission.key}"]
-    if admission.claim:
-        names.append(f"claim:{admission.claim}")
-    return sorted(_lock(name) for name in names)
-
-
-def _lock(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-
 
 _MARK = text(
     'UPDATE admissions a SET appended_at = clock_timestamp(), partition = v.partition, "offset" ='
@@ -217,13 +62,19 @@ _LEASE = text(
     "UPDATE admissions SET attempts = attempts + 1, append_again_at = clock_timestamp()"
     " + make_interval(secs => least(:first * 2 ^ least(attempts, 5), 60))"
     " WHERE event_id IN (SELECT event_id FROM admissions"
-    "  WHERE appended_at IS NULL AND settled_at IS NULL AND append_again_at < clock_timestamp()"
+    "  WHERE appended_at IS NULL AND settled_at IS NULL AND attempts >= 0"
+    "   AND append_again_at < clock_timestamp()"
     "  ORDER BY event_id LIMIT :limit FOR UPDATE SKIP LOCKED)"
     " RETURNING event_id::text AS event_id, key::text AS key, topic, value, headers"
 )
 _PRUNE = text(
-    "DELETE FROM admissions WHERE event_id IN (SELECT event_id FROM admissions WHERE settled_at"
-    " < clock_timestamp() - make_interval(hours => :hours) LIMIT :limit FOR UPDATE SKIP LOCKED)"
+    "WITH settled AS (DELETE FROM admissions WHERE event_id IN (SELECT event_id FROM admissions"
+    "  WHERE settled_at < clock_timestamp() - make_interval(hours => :hours)"
+    "  LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1),"
+    " kept AS (DELETE FROM answers WHERE command_id IN (SELECT command_id FROM answers"
+    "  WHERE kept_at < clock_timestamp() - make_interval(hours => :hours)"
+    "  LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1)"
+    " SELECT greatest((SELECT count(*) FROM settled), (SELECT count(*) FROM kept))"
 )
 
 
@@ -245,5 +96,7 @@ def lease_unappended(connection: Connection, limit: int) -> list[tuple[str, Reco
 
 
 def prune(connection: Connection, limit: int) -> int:
-    """Delete settled admissions whose answer need not be kept any longer."""
-    return connection.execute(_PRUNE, {"hours": KEEP_ANSWERS, "limit": limit}).rowcount
+    """Delete what need not be kept any longer: settled admissions, and answers of commands that
+    changed nothing. Returns how many of either, `limit` at most."""
+    parameters = {"hours": KEEP_ANSWERS, "limit": limit}
+    return int(connection.execute(_PRUNE, parameters).scalar_one())

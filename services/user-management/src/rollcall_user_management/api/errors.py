@@ -12,8 +12,15 @@ from grpc import StatusCode
 
 from rollcall_events import LogUnavailable
 from rollcall_service.postgres import is_transient
-from rollcall_user_management.commands.attempt import EventTooLarge, OutcomeUnknown
-from rollcall_user_management.commands.service import Busy
+from rollcall_user_management.commands.judging import CommandIdReused, EventTooLarge
+from rollcall_user_management.commands.lanes import OutcomeUnknown, StoreBehindLog, TooManyWaiting
+from rollcall_user_management.commands.service import (
+    MAX_COMMANDS,
+    Busy,
+    InFlight,
+    StoreTooSlow,
+    TooManyCommands,
+)
 from rollcall_user_management.commands.validation import InvalidFields
 from rollcall_user_management.domain.errors import (
     DomainError,
@@ -68,6 +75,33 @@ _PROBLEMS: Mapping[type[BaseException], Callable[..., Problem]] = {
     Protected: _domain(StatusCode.FAILED_PRECONDITION),
     EventTooLarge: lambda e: Problem(
         StatusCode.RESOURCE_EXHAUSTED, "EVENT_TOO_LARGE", "the event would not fit into the log"
+    ),
+    CommandIdReused: lambda e: Problem(
+        StatusCode.INVALID_ARGUMENT,
+        "COMMAND_ID_REUSED",
+        "an earlier command with this id was another one",
+    ),
+    TooManyCommands: lambda e: Problem(
+        StatusCode.INVALID_ARGUMENT,
+        "INVALID_FIELD",
+        "too many commands in one call",
+        fields=[("commands", f"must be at most {MAX_COMMANDS}")],
+    ),
+    InFlight: lambda e: Problem(
+        StatusCode.ABORTED, "IN_FLIGHT", "an earlier command with this id is not in the log yet"
+    ),
+    TooManyWaiting: lambda e: Problem(
+        StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "too many commands wait; nothing was done"
+    ),
+    StoreTooSlow: lambda e: Problem(  # not UNAVAILABLE: asking again at once would wait again
+        StatusCode.DEADLINE_EXCEEDED,
+        "STORE_UNAVAILABLE",
+        "Postgres does not answer; nothing was done",
+    ),
+    StoreBehindLog: lambda e: Problem(
+        StatusCode.UNAVAILABLE,
+        "STORE_BEHIND_LOG",
+        "Postgres was restored or failed over and catches up with the log; nothing was done",
     ),
     OutcomeUnknown: lambda e: Problem(
         StatusCode.ABORTED, "OUTCOME_UNKNOWN", "admitted, but not known to be in the log yet"

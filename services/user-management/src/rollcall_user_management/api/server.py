@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,12 +11,13 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from rollcall.users.v1 import commands_pb2_grpc, queries_pb2_grpc
+from rollcall.users.v1 import commands_pb2, commands_pb2_grpc, queries_pb2_grpc
 from rollcall_user_management.api.errors import status_of
 
 log = logging.getLogger(__name__)
 
 Handle = Callable[[Any], Awaitable[Any]]
+HandleAll = Callable[[Sequence[Any]], Awaitable[Sequence[commands_pb2.CommandResult | Exception]]]
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a taken port is an error, not a second listener
@@ -41,19 +42,39 @@ def _rpc(handle: Handle) -> Callable[..., Awaitable[Any]]:
     return call
 
 
-def _servicer(base: type, handle: Handle) -> Any:
-    """A servicer of a generated base class whose every method goes to the same handler."""
+def _servicer(base: type, handle: Handle, **others: Handle) -> Any:
+    """A servicer of a generated base class whose every method but `others` goes to the same
+    handler."""
     methods = {name: _rpc(handle) for name in vars(base) if not name.startswith("_")}
+    methods |= {name: _rpc(other) for name, other in others.items()}
     return type(base.__name__, (base,), methods)()
+
+
+def _execute(handle_all: HandleAll) -> Handle:
+    async def execute(
+        request: commands_pb2.ExecuteCommandsRequest,
+    ) -> commands_pb2.ExecuteCommandsResponse:
+        asked = [getattr(c, c.WhichOneof("command") or "create_user") for c in request.commands]
+        outcomes = await handle_all(asked)
+        return commands_pb2.ExecuteCommandsResponse(outcomes=map(_outcome, outcomes))
+
+    return execute
+
+
+def _outcome(outcome: commands_pb2.CommandResult | Exception) -> commands_pb2.CommandOutcome:
+    if isinstance(outcome, Exception):
+        _, status = status_of(outcome)
+        return commands_pb2.CommandOutcome(error=status.SerializeToString())
+    return commands_pb2.CommandOutcome(result=outcome)
 
 
 class GrpcServer:
     """Serves on its own event loop and thread, from `start` until `stop`."""
 
-    def __init__(self, host: str, port: int, command: Handle, query: Handle):
+    def __init__(self, host: str, port: int, command: Handle, commands: HandleAll, query: Handle):
         self.failed = threading.Event()
         self._address = f"{host}:{port}"
-        self._command, self._query = command, query
+        self._command, self._commands, self._query = command, commands, query
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="grpc", daemon=True)
         self._server: grpc.aio.Server | None = None
@@ -72,7 +93,12 @@ class GrpcServer:
     async def _start(self) -> None:
         self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_CONCURRENT)
         commands_pb2_grpc.add_UserCommandServiceServicer_to_server(
-            _servicer(commands_pb2_grpc.UserCommandServiceServicer, self._command), self._server
+            _servicer(
+                commands_pb2_grpc.UserCommandServiceServicer,
+                self._command,
+                ExecuteCommands=_execute(self._commands),
+            ),
+            self._server,
         )
         queries_pb2_grpc.add_UserQueryServiceServicer_to_server(
             _servicer(queries_pb2_grpc.UserQueryServiceServicer, self._query), self._server

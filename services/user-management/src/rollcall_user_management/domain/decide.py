@@ -149,6 +149,20 @@ class Claim:
         return f"{self.field}:{self.key}"
 
 
+def wanted_by(command: Any) -> Claim | None:
+    """The unique value that a command may come to need: that of its event, if it has one."""
+    match command:
+        case commands.UpdateUserRequest() if not command.HasField("email"):
+            return None
+        case commands.UpdateRoleRequest() if not command.HasField("name"):
+            return None
+        case commands.CreateUserRequest() | commands.UpdateUserRequest():
+            return Claim("email", unique_key(command.email))
+        case commands.CreateRoleRequest() | commands.UpdateRoleRequest():
+            return Claim("name", unique_key(command.name))
+    return None
+
+
 def claim_of(event: Message) -> Claim | None:
     """The unique value an event takes: the e-mail of a user, the name of a role."""
     match event:

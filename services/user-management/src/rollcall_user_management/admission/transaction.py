@@ -1,0 +1,290 @@
+"""One short transaction for a group of commands: lock, read everything, store what was decided.
+
+The order is the guarantee. The transaction first takes advisory locks on all command ids,
+aggregates and unique values of its group, sorted, so that two of them cannot wait for each
+other; only a statement after that reads, so that under READ COMMITTED it sees all that earlier
+holders of those locks committed. What is decided on that read holds until the commit, because
+whoever could change it waits for the same locks.
+
+It takes two messages to Postgres, on a connection that knows the statements already.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from psycopg2.extras import Json
+from sqlalchemy import Connection, Engine
+
+from rollcall_events import Position, Record, Recorded
+from rollcall_user_management.admission.newest import (
+    PENDING,
+    ROLES,
+    USER_ROLES,
+    Newest,
+    newest_role,
+    newest_user,
+)
+from rollcall_user_management.admission.origin import INCARNATION
+from rollcall_user_management.admission.store import RECOVER_AFTER
+from rollcall_user_management.domain.decide import Claim
+from rollcall_user_management.domain.state import Role, User
+from rollcall_user_management.readstore import USER_COLUMNS
+
+LOCK_TIMEOUT = 1.0  # seconds for another's locks, which only a stalled process keeps that long
+
+
+class Value(Enum):
+    """Who else has the value that a command wants."""
+
+    FREE = "nobody"
+    TAKEN = "another aggregate"
+    TAKEN_FOR_NOW = "another, but what is unsettled of it may yet release it"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What has to be known to decide a command. claim: the value that it may come to need.
+    reference: the id of the role that it refers to."""
+
+    command_id: str
+    aggregate: type[User] | type[Role]
+    key: str
+    claim: Claim | None
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An admission of the same command id, made earlier. recorded: None if not yet known.
+    fingerprint: None of commands admitted before fingerprints were kept."""
+
+    fingerprint: bytes | None
+    answer: bytes
+    recorded: Recorded | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A command that changed nothing, and its whole answer."""
+
+    fingerprint: bytes
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The answers to a question. other_collection: the id is of an aggregate of another kind."""
+
+    kept: Kept | Answered | None
+    newest: Newest
+    reference: Newest | None
+    value: Value
+    other_collection: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """incarnation: which Postgres this is (origin.py). held: nothing may be admitted to it yet."""
+
+    incarnation: str
+    held: bool
+    facts: Sequence[Facts]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """version: that the event gives its aggregate. answer: what the command is told, encoded."""
+
+    event_id: str
+    key: str
+    version: int
+    command_id: str
+    fingerprint: bytes
+    claim: Claim | None
+    record: Record
+    answer: bytes
+
+
+_COLLECTION = {User: "users", Role: "roles"}
+
+# Planned once for any number of commands. Every table is reached by an index, whatever the
+# planner believes of tables that were empty a moment ago.
+_PREPARE = f"""
+SET lock_timeout = '{int(LOCK_TIMEOUT * 1000)}ms';
+SET statement_timeout = '5s';
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+PREPARE lock_all (bigint[]) AS SELECT pg_advisory_xact_lock(l) FROM unnest($1) AS l;
+PREPARE newest_roles (uuid[]) AS {ROLES};
+PREPARE facts (text[], text[], uuid[], text[], text[], text[]) AS
+SELECT {USER_COLUMNS}, {PENDING}, {USER_ROLES},
+  a.answer AS admitted_answer, a.fingerprint AS admitted_fingerprint,
+  a.topic, a.partition, a."offset", a.recorded_at,
+  k.answer AS kept_answer, k.fingerprint AS kept_fingerprint,
+  CASE w.collection WHEN 'users' THEN r.id IS NOT NULL ELSE u.id IS NOT NULL END
+    OR EXISTS (SELECT 1 FROM admissions o WHERE o.key = w.key AND o.settled_at IS NULL
+                AND o.headers->>'ce_subject' <> w.collection || '/' || w.key) AS other_collection,
+  others.taken, others.for_now,
+  (SELECT {INCARNATION}) AS incarnation,
+  EXISTS (SELECT 1 FROM origin WHERE held_since IS NOT NULL) AS held
+FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
+     AS w (command_id, collection, key, claim, field, value, n)
+LEFT JOIN users u ON u.id = w.key
+LEFT JOIN roles r ON r.id = w.key
+LEFT JOIN admissions a ON a.command_id = w.command_id
+LEFT JOIN answers k ON k.command_id = w.command_id
+LEFT JOIN LATERAL (
+  SELECT true AS taken, bool_or(for_now OR coalesce((
+           SELECT true FROM admissions h WHERE h.key = holders.key AND h.settled_at IS NULL
+              AND (h.claim IS NOT NULL OR h.headers->>'ce_type' LIKE '%%DeletedEvent') LIMIT 1),
+           false)) AS for_now
+  FROM (SELECT key, true AS for_now FROM admissions
+         WHERE claim = w.claim AND settled_at IS NULL AND key <> w.key
+        UNION ALL
+        SELECT id, false FROM users WHERE w.field = 'email' AND email_key = w.value
+           AND deleted_at IS NULL AND id <> w.key
+        UNION ALL
+        SELECT id, false FROM roles WHERE w.field = 'name' AND name_key = w.value
+           AND deleted_at IS NULL AND id <> w.key) AS holders
+  HAVING count(*) > 0) AS others ON w.claim IS NOT NULL
+ORDER BY w.n
+"""  # noqa: S608  (constants)
+
+_READ = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE lock_all(%s::bigint[]);"
+    " EXECUTE facts(%s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[])"
+)
+
+_ADMIT = (
+    "INSERT INTO admissions (event_id, key, version, command_id, fingerprint, claim, topic, value,"
+    " headers, answer, append_again_at) SELECT e, k, v, c, f, l, t, b, h, a,"
+    " clock_timestamp() + make_interval(secs => %s)"
+    " FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::bytea[], %s::text[],"
+    " %s::text[], %s::bytea[], %s::jsonb[], %s::bytea[]) AS r (e, k, v, c, f, l, t, b, h, a); "
+)
+_KEEP = (
+    "INSERT INTO answers (command_id, fingerprint, answer)"
+    " SELECT * FROM unnest(%s::text[], %s::bytea[], %s::bytea[]); "
+)
+
+
+def connect(engine: Engine) -> Connection:
+    """A connection that begins and ends its transactions by message, for groups alone."""
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        connection.detach()  # its session is not for others
+        connection.exec_driver_sql(_PREPARE)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def read(connection: Connection, questions: Sequence[Question]) -> Reading:
+    """Begin the transaction, lock what the questions are about, and answer them."""
+    rows = connection.exec_driver_sql(
+        _READ,
+        (
+            _locks(questions),
+            [q.command_id for q in questions],
+            [_COLLECTION[q.aggregate] for q in questions],
+            [q.key for q in questions],
+            [str(q.claim) if q.claim else None for q in questions],
+            [q.claim.field if q.claim else None for q in questions],
+            [q.claim.key if q.claim else None for q in questions],
+        ),
+    ).all()
+    roles = _roles(connection, questions)
+    facts = [_facts(q, row, roles) for q, row in zip(questions, rows, strict=True)]
+    return Reading(rows[0].incarnation, rows[0].held, facts)
+
+
+def commit(
+    connection: Connection,
+    admissions: Sequence[Admission],
+    answers: Sequence[tuple[str, Answered]],
+) -> None:
+    """Store what was decided, and end the transaction. answers: with their command ids."""
+    statement, parameters = "", list[Any]()
+    if admissions:
+        statement += _ADMIT
+        parameters += _columns(admissions)
+    if answers:
+        statement += _KEEP
+        parameters += [
+            [command_id for command_id, _ in answers],
+            [answered.fingerprint for _, answered in answers],
+            [answered.answer for _, answered in answers],
+        ]
+    connection.exec_driver_sql(statement + "COMMIT", tuple(parameters) or None)
+
+
+def rollback(connection: Connection) -> None:
+    connection.exec_driver_sql("ROLLBACK")
+
+
+def _columns(admissions: Sequence[Admission]) -> list[Any]:
+    return [
+        RECOVER_AFTER,
+        [a.event_id for a in admissions],
+        [a.key for a in admissions],
+        [a.version for a in admissions],
+        [a.command_id for a in admissions],
+        [a.fingerprint for a in admissions],
+        [str(a.claim) if a.claim else None for a in admissions],
+        [a.record.topic for a in admissions],
+        [a.record.value for a in admissions],
+        [Json({name: value.decode() for name, value in a.record.headers}) for a in admissions],
+        [a.answer for a in admissions],
+    ]
+
+
+def _roles(connection: Connection, questions: Sequence[Question]) -> dict[str, Newest]:
+    ids = {q.key for q in questions if q.aggregate is Role}
+    ids |= {q.reference for q in questions if q.reference is not None}
+    if not ids:
+        return {}
+    rows = connection.exec_driver_sql("EXECUTE newest_roles(%s::uuid[])", (list(ids),))
+    return {row.id: newest_role(row.id, row) for row in rows}
+
+
+def _facts(question: Question, row: Any, roles: dict[str, Newest]) -> Facts:
+    users = question.aggregate is User
+    value = Value.TAKEN_FOR_NOW if row.for_now else Value.TAKEN
+    return Facts(
+        kept=_kept(row),
+        newest=newest_user(question.key, row) if users else roles[question.key],
+        reference=roles[question.reference] if question.reference is not None else None,
+        value=value if row.taken else Value.FREE,
+        other_collection=row.other_collection,
+    )
+
+
+def _kept(row: Any) -> Kept | Answered | None:
+    if row.kept_answer is not None:
+        return Answered(bytes(row.kept_fingerprint), bytes(row.kept_answer))
+    if row.admitted_answer is None:
+        return None
+    recorded = None
+    if row.recorded_at is not None:
+        recorded = Recorded(Position(row.topic, row.partition, row.offset), row.recorded_at)
+    fingerprint = row.admitted_fingerprint
+    return Kept(
+        bytes(fingerprint) if fingerprint is not None else None,
+        bytes(row.admitted_answer),
+        recorded,
+    )
+
+
+def _locks(questions: Sequence[Question]) -> list[int]:
+    names = {f"command:{q.command_id}" for q in questions}
+    names |= {f"aggregate:{q.key}" for q in questions}
+    names |= {f"claim:{q.claim}" for q in questions if q.claim}
+    return sorted(map(_lock, names))
+
+
+def _lock(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)

@@ -1,0 +1,289 @@
+"""Lanes to Postgres: each takes all commands that wait as one group (group commit).
+
+There is no timer. A lane that is free takes what is there, so a command that comes alone goes at
+once, and those that come while the lanes are busy share the next transaction.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from psycopg2.errors import LockNotAvailable
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from rollcall_events import LogUnavailable, Publisher, Recorded
+from rollcall_service.postgres import is_transient
+from rollcall_user_management.admission.append import Mark, append
+from rollcall_user_management.admission.transaction import (
+    Admission,
+    Answered,
+    Facts,
+    Reading,
+    commit,
+    connect,
+    read,
+    rollback,
+)
+from rollcall_user_management.commands.bridge import Bridge
+from rollcall_user_management.commands.judging import (
+    CommandIdReused,
+    Judge,
+    Verdict,
+    Wait,
+    earlier,
+    fingerprint,
+    question_of,
+)
+
+log = logging.getLogger(__name__)
+
+LANES = 2  # groups in flight: one is read while another is flushed to disk
+GROUP = 128  # commands in a group at most
+WAITING = 2_048  # commands in the queue at most
+
+
+class TooManyWaiting(Exception):
+    """Nothing was done: the queue is full."""
+
+
+class StoreBehindLog(Exception):
+    """Nothing was done: Postgres was restored or failed over, and may hold less than the log."""
+
+
+class OutcomeUnknown(Exception):
+    """Admitted, or perhaps so, and not known to be in the log. Repeat it to learn its answer."""
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """The event is in the log. answer: of the admission."""
+
+    answer: bytes
+    recorded: Recorded
+
+
+class Stage(Enum):
+    WAITING = "in the queue, or read; nothing is stored"
+    ABANDONED = "nobody waits for it any more, and nothing will be stored"
+    STORING = "being stored: only the store knows whether it was"
+    STORED = "stored, and on its way to the log"
+
+
+class Ticket:
+    """A command on its way. Its future, of whoever waits, always has a result: Acknowledged, a
+    Verdict that is no Admission, or the exception that came in the way."""
+
+    def __init__(self, command: Any, future: asyncio.Future[Any]):
+        self.command = command
+        self.question = question_of(command)
+        self.future = future
+        self.stage = Stage.WAITING
+        self._lock = threading.Lock()
+
+    def abandon(self) -> bool:
+        """Whether it could be called back: nothing of it will be stored."""
+        with self._lock:
+            if self.stage is Stage.WAITING:
+                self.stage = Stage.ABANDONED
+            return self.stage is Stage.ABANDONED
+
+    def begin_storing(self) -> bool:
+        """Whether somebody still waits for it."""
+        with self._lock:
+            if self.stage is Stage.WAITING:
+                self.stage = Stage.STORING
+            return self.stage is Stage.STORING
+
+
+class Lanes:
+    """Component: the threads that admit commands and hand their events to the publisher.
+
+    mark: told of every admission that is in the log. topic_id: Kafka's id of the topic, None
+    while it is not known. verified: whether an incarnation of Postgres is known to hold all that
+    the log was told of.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        publisher: Publisher,
+        mark: Mark,
+        topic_id: Callable[[], str | None],
+        verified: Callable[[str], bool],
+    ):
+        self.failed = threading.Event()
+        self._engine = engine
+        self._publisher = publisher
+        self._mark = mark
+        self._topic_id = topic_id
+        self._verified = verified
+        self._bridge = Bridge()
+        self._queue: deque[Ticket] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"lane-{n}", daemon=True) for n in range(LANES)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish the groups in hand; what still waits is not admitted."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=3)
+
+    def submit(self, tickets: Sequence[Ticket]) -> None:
+        """Raises TooManyWaiting."""
+        with self._changed:
+            if len(self._queue) + len(tickets) > WAITING:
+                raise TooManyWaiting
+            self._queue += tickets
+            self._changed.notify()
+
+    def _run(self) -> None:
+        connection: Connection | None = None
+        try:
+            while group := self._take():
+                connection = self._handle(connection, group)
+        except Exception:  # no lanes, no commands: better replaced than silently deaf
+            log.exception("a lane ended")
+            self.failed.set()
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _take(self) -> list[Ticket]:
+        """Wait for commands; none when the lane is to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stopping)
+            if self._stopping:
+                return []
+            group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
+            if self._queue:
+                self._changed.notify()
+        return [ticket for ticket in group if ticket.stage is Stage.WAITING] or self._take()
+
+    def _handle(self, connection: Connection | None, group: list[Ticket]) -> Connection | None:
+        """Returns the connection if it is good for another group."""
+        try:
+            connection = connection or connect(self._engine)
+            self._admit(connection, group)
+        except SQLAlchemyError as error:
+            return self._after(error, _rolled_back(connection), group)
+        return connection
+
+    def _after(
+        self, error: SQLAlchemyError, connection: Connection | None, group: list[Ticket]
+    ) -> Connection | None:
+        """Postgres is away, or refused the group as a whole, perhaps because of one command."""
+        if isinstance(error, DBAPIError) and isinstance(error.orig, LockNotAvailable):
+            self._end(group, Wait())
+        elif len(group) == 1 or is_transient(error):
+            self._end(group, error)
+        else:
+            log.warning("group failed, trying one by one", extra={"reason": type(error).__name__})
+            for ticket in group:
+                connection = self._handle(connection, [ticket])
+        return connection
+
+    def _admit(self, connection: Connection, group: list[Ticket]) -> None:
+        questions = [ticket.question for ticket in group]
+        reading = read(connection, questions)
+        topic_id = self._topic_id()
+        if topic_id is None or not self._publisher.available:
+            self._only_kept(connection, group, reading, LogUnavailable("no broker answers"))
+        elif reading.held:
+            self._only_kept(connection, group, reading, StoreBehindLog())
+        elif not self._verified(reading.incarnation):
+            self._only_kept(connection, group, reading, Wait())
+        else:
+            judge = Judge(self._publisher, topic_id)
+            verdicts = judge.verdicts(questions, [t.command for t in group], reading.facts)
+            self._store(connection, list(zip(group, verdicts, reading.facts, strict=True)))
+
+    def _only_kept(
+        self,
+        connection: Connection,
+        group: list[Ticket],
+        reading: Reading,
+        otherwise: Wait | Exception,
+    ) -> None:
+        """Nothing may be admitted now, but an answer that was kept is good."""
+        rollback(connection)
+        for ticket, facts in zip(group, reading.facts, strict=True):
+            outcome: Verdict = otherwise
+            if facts.kept is not None:
+                try:
+                    outcome = earlier(facts.kept, fingerprint(ticket.command))
+                except CommandIdReused as error:
+                    outcome = error
+            self._bridge.end(ticket.future, outcome)
+
+    def _store(
+        self, connection: Connection, judged: Sequence[tuple[Ticket, Verdict, Facts]]
+    ) -> None:
+        admitted = [(t, v) for t, v, _ in judged if isinstance(v, Admission) and t.begin_storing()]
+        answered = [
+            (t, v)
+            for t, v, known in judged
+            if isinstance(v, Answered) and v is not known.kept and t.begin_storing()
+        ]
+        if admitted or answered:
+            answers = [(ticket.question.command_id, answer) for ticket, answer in answered]
+            try:
+                commit(connection, [admission for _, admission in admitted], answers)
+            except SQLAlchemyError:
+                if connection.invalidated:  # whether the commit was lost, or its answer?
+                    self._end([t for t, _ in admitted], OutcomeUnknown())
+                raise
+        else:
+            rollback(connection)
+        for ticket, admission in admitted:
+            ticket.stage = Stage.STORED
+            self._append(ticket, admission)
+        for ticket, verdict, _ in judged:
+            if not isinstance(verdict, Admission):
+                self._bridge.end(ticket.future, verdict)
+
+    def _append(self, ticket: Ticket, admission: Admission) -> None:
+        def appended(future: Future[Recorded]) -> None:
+            if future.exception() is None:
+                self._bridge.end(ticket.future, Acknowledged(admission.answer, future.result()))
+            else:
+                self._bridge.end(ticket.future, OutcomeUnknown())
+
+        try:
+            append(
+                self._publisher, self._mark, admission.event_id, admission.record
+            ).add_done_callback(appended)
+        except LogUnavailable:
+            self._bridge.end(ticket.future, OutcomeUnknown())
+
+    def _end(self, group: Sequence[Ticket], outcome: Wait | Exception) -> None:
+        for ticket in group:
+            self._bridge.end(ticket.future, outcome)
+
+
+def _rolled_back(connection: Connection | None) -> Connection | None:
+    """The connection, good for another group; None if it is lost."""
+    if connection is None:
+        return None
+    if not connection.invalidated:
+        with contextlib.suppress(SQLAlchemyError):
+            rollback(connection)
+            return connection
+    connection.close()
+    return None
