@@ -34,11 +34,11 @@ class Neighbours:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
-    def start(self, memory: Memory, port: int = 0) -> int:
-        return self.run(self._start(memory, port))
+    def start(self, memory: Memory, port: int = 0, max_calls: int | None = None) -> int:
+        return self.run(self._start(memory, port, max_calls))
 
-    async def _start(self, memory: Memory, port: int) -> int:
-        server = new_server(memory)
+    async def _start(self, memory: Memory, port: int, max_calls: int | None) -> int:
+        server = new_server(memory, max_calls)
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
         self._servers[bound] = server
@@ -114,6 +114,11 @@ def gateway(
     server = start_gateway(neighbours.start(session_memory))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def own_memory() -> Memory:
+    return Memory()
 
 
 @pytest.fixture

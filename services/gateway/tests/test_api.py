@@ -1,5 +1,6 @@
 """Users and roles over HTTP, as a client sees them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -43,6 +44,14 @@ def test_a_created_user_is_shown_located_and_tagged(api: httpx.Client) -> None:
         "roles": [],
         "version": 1,
     }
+
+
+def test_many_at_once_share_calls(api: httpx.Client, memory: Memory) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        users = list(pool.map(lambda n: create(api, email=f"u{n}@example.com"), range(200)))
+    assert len({user["id"] for user in users}) == len(memory.live) == 200
+    assert [user["email"] for user in users] == [f"u{n}@example.com" for n in range(200)]
+    assert 0 < len(memory.groups) < sum(memory.groups)
 
 
 def test_get_shows_what_was_created(api: httpx.Client) -> None:

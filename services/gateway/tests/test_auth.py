@@ -8,6 +8,10 @@ import httpx
 import jwt
 import pytest
 
+from rollcall_gateway.auth import Authenticator
+from rollcall_gateway.problems import Problem
+
+SECRET = "a secret of the tests, and long enough"
 Headers = Callable[..., dict[str, str]]
 NOW = int(time.time())
 
@@ -67,6 +71,17 @@ def test_without_a_token_nothing_is_told(api: httpx.Client) -> None:
 def test_an_expired_token_says_so(api: httpx.Client, headers: Headers) -> None:
     answer = api.get("/v1/users", headers=headers(exp=NOW - 60))
     assert answer.json()["detail"] == "The token has expired."
+
+
+def test_a_token_that_was_good_expires(headers: Headers) -> None:
+    times = iter([NOW, NOW + 64, NOW + 65])
+    authenticator = Authenticator(SECRET.encode(), lambda: next(times))
+    given = [headers(exp=NOW + 60)["Authorization"]]
+    for _ in range(2):  # clocks may differ by some seconds
+        assert authenticator.actor(given).startswith("users/")
+    with pytest.raises(Problem) as caught:
+        authenticator.actor(given)
+    assert (caught.value.status, caught.value.detail) == (401, "The token has expired.")
 
 
 @pytest.mark.parametrize(

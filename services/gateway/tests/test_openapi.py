@@ -67,10 +67,17 @@ def test_each_operation_is_complete(operation: Operation) -> None:
     in_path = {name for name, where in parameters if where == "path"}
     assert in_path == set(re.findall(r"{(\w+)}", operation.path))
     assert (("If-Match", "header") in parameters) is operation.conditional
+    assert (("Idempotency-Key", "header") in parameters) is operation.keyed
+    assert ({"409", "422"} <= shown["responses"].keys()) is operation.keyed
     assert shown["security"] == ([{"bearer": []}] if operation.path.startswith("/v1") else [])
     assert str(operation.status) in shown["responses"]
     assert all(r.get("description") for r in map(resolved, shown["responses"].values()))
     assert ("requestBody" in shown) is (operation.body is not None)
+
+
+def test_what_creates_takes_a_key() -> None:
+    keyed = [(o.method, o.path) for o in ROUTES if o.keyed]
+    assert keyed == [("POST", "/v1/users"), ("POST", "/v1/roles")]
 
 
 def matches(value: Any, schema: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """user-management slow, gone, back, refusing; the gateway overloaded, stopping, at fault."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from rollcall_gateway import gateway as gateway_module
-from rollcall_gateway import representations, server, users
+from rollcall_gateway import representations, users
 from rollcall_gateway.server import HttpServer
 from rollcall_gateway.testing import Memory, RefusedError
 
@@ -22,18 +23,13 @@ UNREACHABLE = "/v1/users/01900000-0000-7000-8000-00000000ffff"
 
 
 class Replicas(Protocol):
-    def start(self, memory: Memory, port: int = 0) -> int: ...
+    def start(self, memory: Memory, port: int = 0, max_calls: int | None = None) -> int: ...
     def kill(self, port: int) -> None: ...
     def hold(self, memory: Memory) -> Callable[[], None]: ...
 
 
 Start = Callable[..., HttpServer]
 Headers = Callable[..., dict[str, str]]
-
-
-@pytest.fixture
-def own_memory() -> Memory:
-    return Memory()
 
 
 @pytest.fixture
@@ -61,6 +57,8 @@ def post(client: httpx.Client, number: int = 0) -> httpx.Response:
 REFUSALS = {
     "BUSY": (Code.ABORTED, 503),
     "OUTCOME_UNKNOWN": (Code.ABORTED, 503),
+    "STORE_UNAVAILABLE": (Code.ABORTED, 503),
+    "STORE_BEHIND_LOG": (Code.ABORTED, 503),
     "EVENT_TOO_LARGE": (Code.RESOURCE_EXHAUSTED, 413),
     "ROLE_PROTECTED": (Code.FAILED_PRECONDITION, 409),
     "ID_TAKEN": (Code.ALREADY_EXISTS, 409),
@@ -176,6 +174,52 @@ def test_nobody_there_is_503_within_2_seconds_and_over_when_they_are_back(
     neighbours.kill(port)
 
 
+def test_of_many_at_once_each_is_told_that_nobody_is_there(
+    neighbours: Replicas, own_memory: Memory, open_client: Callable[..., httpx.Client]
+) -> None:
+    port = neighbours.start(own_memory)
+    client = open_client(port)
+    assert post(client).status_code == 201
+    neighbours.kill(port)
+    with ThreadPoolExecutor(8) as pool:
+        started = time.monotonic()
+        answers = list(pool.map(lambda n: post(client, n), range(8)))
+        assert time.monotonic() - started < 2
+    assert {(a.status_code, a.headers["Retry-After"]) for a in answers} == {(503, "1")}
+    kinds = {a.json()["type"].removeprefix("urn:rollcall:problem:") for a in answers}
+    assert kinds <= {"unavailable", "outcome-unknown"}  # the first may find it dying
+
+
+def test_of_many_at_once_each_is_told_that_the_log_is_away(
+    api: httpx.Client, memory: Memory
+) -> None:
+    memory.faults.extend(RefusedError(Code.UNAVAILABLE, "LOG_UNAVAILABLE") for _ in range(48))
+    with ThreadPoolExecutor(8) as pool:
+        started = time.monotonic()
+        answers = list(pool.map(lambda n: post(api, n), range(8)))
+        assert time.monotonic() - started < 2
+    assert {(a.status_code, a.headers["Retry-After"]) for a in answers} == {(503, "1")}
+    assert {a.json()["type"] for a in answers} == {"urn:rollcall:problem:log-unavailable"}
+    memory.faults.clear()
+    assert post(api).status_code == 201
+
+
+def test_a_client_that_leaves_takes_nobody_along(
+    api: httpx.Client, gateway: HttpServer, memory: Memory, neighbours: Replicas
+) -> None:
+    release = neighbours.hold(memory)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(post, api, 0)
+        memory.entered.wait(5)
+        request = api.build_request("POST", "/v1/users", json=ADA)
+        head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as leaving:
+            leaving.sendall(f"POST /v1/users HTTP/1.1\r\n{head}\r\n".encode() + request.content)
+        others = [pool.submit(post, api, n) for n in (1, 2)]
+        release()
+        assert {answer.result().status_code for answer in (first, *others)} == {201}
+
+
 def test_without_an_answer_a_command_is_in_doubt_and_a_query_is_not(
     api: httpx.Client, memory: Memory, neighbours: Replicas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +253,25 @@ def test_too_many_at_once_are_told_to_come_back(
     neighbours.kill(port)
 
 
+def test_a_replica_with_too_many_calls_says_so(
+    neighbours: Replicas, own_memory: Memory, open_client: Callable[..., httpx.Client]
+) -> None:
+    port = neighbours.start(own_memory, max_calls=1)
+    client = open_client(port)
+    release = neighbours.hold(own_memory)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client)
+        own_memory.entered.wait(5)
+        refused = [client.get("/v1/users"), post(client, 1)]
+        release()
+        assert first.result().status_code == 201
+    for answer in refused:
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json()["type"] == "urn:rollcall:problem:overloaded"
+    assert len(own_memory.contexts) == 1
+    neighbours.kill(port)
+
+
 def test_an_answer_too_large_asks_for_a_smaller_page(api: httpx.Client) -> None:
     # 120 users of 300 kB are more than the channel takes; each alone is not.
     big = {"text": "x" * 300_000}
@@ -217,57 +280,6 @@ def test_an_answer_too_large_asks_for_a_smaller_page(api: httpx.Client) -> None:
     answer = api.get("/v1/users?page_size=200")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "page_size")
     assert api.get("/v1/users?page_size=50").status_code == 200
-
-
-class Stopping:
-    """A gateway told to stop while it has a request in hand."""
-
-    def __init__(self, client: httpx.Client, gateway: HttpServer, memory: Memory):
-        self.pool = ThreadPoolExecutor(1)
-        self.answer = self.pool.submit(post, client)
-        memory.entered.wait(5)
-        self.thread = threading.Thread(target=gateway.stop)
-        self.thread.start()
-
-    def finish(self) -> tuple[httpx.Response, bool]:
-        answer = self.answer.result()
-        self.thread.join(6)
-        self.pool.shutdown()
-        return answer, self.thread.is_alive()
-
-
-@pytest.fixture
-def stopping(
-    neighbours: Replicas, own_memory: Memory, start_gateway: Start, headers: Headers
-) -> Iterator[tuple[Stopping, Callable[[], None]]]:
-    port = neighbours.start(own_memory)
-    gateway = start_gateway(port)
-    release = neighbours.hold(own_memory)
-    address = f"http://127.0.0.1:{gateway.port}"
-    with httpx.Client(base_url=address, headers=headers(), timeout=15) as client:
-        yield Stopping(client, gateway, own_memory), release
-    release()
-    neighbours.kill(port)
-    assert not gateway.failed.is_set()
-
-
-def test_stopping_finishes_what_is_in_hand(
-    stopping: tuple[Stopping, Callable[[], None]],
-) -> None:
-    stop, release = stopping
-    release()
-    answer, alive = stop.finish()
-    assert (answer.status_code, alive) == (201, False)
-
-
-def test_stopping_cuts_short_what_takes_too_long(
-    stopping: tuple[Stopping, Callable[[], None]],
-) -> None:
-    started = time.monotonic()
-    answer, alive = stopping[0].finish()
-    assert (answer.status_code, alive) == (503, False)
-    assert answer.json()["type"] == "urn:rollcall:problem:outcome-unknown"
-    assert time.monotonic() - started < server.DRAIN_SECONDS + 1
 
 
 def test_a_fault_of_ours_is_one_500_and_one_line_without_personal_data(

@@ -1,13 +1,16 @@
 """Below HTTP's good manners: raw bytes on a socket."""
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from rollcall_gateway import call, protocol
+from rollcall_gateway import call, joining, protocol
+from rollcall_gateway.joining import JoiningTransport
 from rollcall_gateway.server import HttpServer
 
 
@@ -62,6 +65,23 @@ def test_a_head_that_does_not_come_is_not_waited_for(
     assert exchange(gateway, b"GET / HT") == b""
 
 
+def test_a_later_head_that_does_not_come_is_not_waited_for_either(
+    gateway: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    get = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert exchange(gateway, get + get[:20]).count(b"HTTP/1.1") == 1
+
+
+def test_the_heads_of_a_connection_do_not_add_up(gateway: HttpServer) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 6000
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+        for _ in range(40):
+            connection.sendall(head)
+            connection.sendall(b"x" * 6000 + b"\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_a_body_that_does_not_come_is_408(
     gateway: HttpServer,
     headers: Callable[..., dict[str, str]],
@@ -97,3 +117,38 @@ def test_a_client_that_leaves_is_not_a_fault(
     deadline = time.monotonic() + 5
     while b'method="POST",route="/v1/users",status="499"' not in exchange(gateway, get):
         assert time.monotonic() < deadline
+
+
+class Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__({"peername": "someone"})
+        self.written: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.written.append(b"closed")
+
+
+def test_what_is_written_in_one_turn_is_sent_as_one_piece() -> None:
+    wire = Wire()
+
+    async def run() -> None:
+        transport = JoiningTransport(wire, asyncio.get_running_loop())
+        assert transport.get_extra_info("peername") == "someone"
+        for _ in range(2):
+            transport.write(b"head ")
+            transport.write(b"body")
+            await asyncio.sleep(0)
+        transport.write(b"x" * joining.MAX_PENDING)
+        transport.write(b"y")
+        assert len(wire.written) == 3  # what is much is not kept
+        transport.write(b"last")
+        transport.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert [piece[:9] for piece in wire.written] == [
+        b"head body", b"head body", b"x" * 9, b"last", b"closed",
+    ]  # fmt: skip

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from itertools import groupby
 
-from starlette.datastructures import Headers
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,6 +11,8 @@ from rollcall_gateway.auth import Authenticator
 from rollcall_gateway.call import Call, read_body, require_media_type, trace
 from rollcall_gateway.edge import Edge
 from rollcall_gateway.gateway import Gateway
+from rollcall_gateway.headers import Headers
+from rollcall_gateway.idempotency import IDEMPOTENCY_KEY, command_id, read_key
 from rollcall_gateway.operations import Operation as Op
 from rollcall_gateway.representations import Role, Roles, User, Users
 
@@ -21,7 +22,8 @@ USER_ROLE = "/v1/users/{id}/roles/{role_id}"
 # Methods of one path stand together.
 # fmt: off
 ROUTES = [
-    Op("POST",   "/v1/users", users.create, "Create a user", 201, User, bodies.CreateUser),
+    Op("POST",   "/v1/users", users.create, "Create a user", 201, User, bodies.CreateUser,
+       keyed=True),
     Op("GET",    "/v1/users", users.list_, "List users", 200, Users, query=bodies.ListUsers),
     Op("GET",    USER, users.get, "Get a user", 200, User),
     Op("PATCH",  USER, users.update, "Change a user", 200, User, bodies.UpdateUser,
@@ -29,7 +31,8 @@ ROUTES = [
     Op("DELETE", USER, users.delete, "Delete a user", 204, conditional=True),
     Op("PUT",    USER_ROLE, users.assign_role, "Assign a role", 204, conditional=True),
     Op("DELETE", USER_ROLE, users.unassign_role, "Unassign a role", 204, conditional=True),
-    Op("POST",   "/v1/roles", roles.create, "Create a role", 201, Role, bodies.CreateRole),
+    Op("POST",   "/v1/roles", roles.create, "Create a role", 201, Role, bodies.CreateRole,
+       keyed=True),
     Op("GET",    "/v1/roles", roles.list_, "List roles", 200, Roles, query=bodies.ListRoles),
     Op("GET",    ROLE, roles.get, "Get a role", 200, Role),
     Op("PATCH",  ROLE, roles.update, "Change a role", 200, Role, bodies.UpdateRole,
@@ -76,13 +79,14 @@ class _Methods:
 
 
 async def _receive(operation: Op, scope: Scope, receive: Receive) -> Call:
-    headers = Headers(scope=scope)
+    headers: Headers = scope["parsed_headers"]
     content = b""
     if operation.body is not None:
         require_media_type(headers, operation.media_types, patch=operation.method == "PATCH")
         content = await read_body(headers, receive)
     call = Call(
         actor=scope.get("actor", ""),
+        command_id=_command_id(operation, scope, headers),
         correlation_id=scope["correlation_id"],
         trace=trace(headers),
         headers=headers,
@@ -93,3 +97,8 @@ async def _receive(operation: Op, scope: Scope, receive: Receive) -> Call:
     if operation.secured and operation.query is bodies.NoQuery:
         call.query(bodies.NoQuery)  # refuses any parameter; the others read theirs themselves
     return call
+
+
+def _command_id(operation: Op, scope: Scope, headers: Headers) -> str | None:
+    key = read_key(headers.getlist(IDEMPOTENCY_KEY)) if operation.keyed else None
+    return key and command_id(scope["actor"], operation.method, operation.path, key)

@@ -40,7 +40,10 @@ def http_server(settings: Settings) -> HttpServer:
             gateway = Gateway(channel, settings.token_secret, msgspec.json.encode(document(ROUTES)))
             authenticator = Authenticator(settings.token_secret)
             app = build_app(gateway, authenticator, settings.max_in_flight)
-            yield Served(app, gateway.readiness)
+            try:
+                yield Served(app, gateway.readiness)
+            finally:
+                await gateway.close()
 
     return HttpServer(listen(settings.host, settings.port), opened)
 

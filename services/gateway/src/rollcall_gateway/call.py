@@ -4,17 +4,16 @@ import asyncio
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from rollcall_gateway import problems
 from rollcall_gateway.decoding import decode_body, decode_query
+from rollcall_gateway.headers import Headers
 from rollcall_gateway.ids import canonical_uuid, uuid7
 from rollcall_gateway.preconditions import expected_version
 from rollcall_gateway.problems import FieldError
@@ -29,19 +28,18 @@ _TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 _CORRELATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True):
     """W3C trace context, as it goes on to the event."""
 
     parent: str
     state: str
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     actor: str
+    command_id: str | None  # of its Idempotency-Key
     correlation_id: str
-    trace: "Trace"
+    trace: Trace
     headers: Headers
     path: Mapping[str, str]
     query_string: bytes
@@ -87,22 +85,23 @@ def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 def correlation_id(headers: Headers) -> str:
     """The caller's, if it is short and printable; else a new one."""
-    given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
+    given = headers.get("x-correlation-id") or headers.get("x-request-id")
     return given if _CORRELATION_ID.fullmatch(given) else uuid7()
 
 
 def trace(headers: Headers) -> Trace:
     """The caller's trace, if it is well formed; else a new one that nobody samples."""
-    parent = headers.get("traceparent", "")
+    parent = headers.get("traceparent")
     if not _TRACEPARENT.fullmatch(parent) or set(parent[3:35]) == {"0"}:
-        return Trace(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00", "")
-    state = headers.get("tracestate", "")
+        new = secrets.token_hex(24)
+        return Trace(f"00-{new[:32]}-{new[32:]}-00", "")
+    state = headers.get("tracestate")
     return Trace(parent, state if _TRACESTATE.fullmatch(state) else "")
 
 
 def require_media_type(headers: Headers, accepted: tuple[str, ...], patch: bool) -> None:
     """Raises a Problem (415) unless the body is one of the accepted types, plain and in UTF-8."""
-    media_type, _, parameters = headers.get("content-type", "").lower().partition(";")
+    media_type, _, parameters = headers.get("content-type").lower().partition(";")
     charset = re.sub(r'[\s"]', "", parameters)
     plain = headers.get("content-encoding", "identity").lower() == "identity"
     if media_type.strip() in accepted and charset in ("", "charset=utf-8") and plain:

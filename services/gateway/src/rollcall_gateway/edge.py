@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rollcall_gateway import metrics, problems
 from rollcall_gateway.auth import Authenticator
 from rollcall_gateway.call import correlation_id
+from rollcall_gateway.headers import Headers
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Edge:
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = scope["parsed_headers"] = Headers(scope["headers"])
         scope["correlation_id"] = correlation_id(headers)
         answer = _Answer(scope, send)
         started = time.perf_counter()

@@ -1,18 +1,19 @@
 """What the handlers share: user-management's RPCs with their deadlines, and the tokens."""
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from msgspec import UnsetType
 
-from rollcall.users.v1.commands_pb2 import CommandContext, CommandResult
-from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
+from rollcall.users.v1.commands_pb2 import Command, CommandContext, CommandResult
 from rollcall.users.v1.queries_pb2 import ListRolesRequest, Position
 from rollcall.users.v1.queries_pb2_grpc import UserQueryServiceStub
 from rollcall_gateway import metrics, problems, rpc_errors
 from rollcall_gateway.call import Call
+from rollcall_gateway.coalescing import Coalescer
+from rollcall_gateway.failures import Code, Failure
 from rollcall_gateway.health import Readiness
 from rollcall_gateway.ids import uuid7
 from rollcall_gateway.tokens import ConsistencyTokens, InvalidTokenError, PageTokens, Positions
@@ -34,45 +35,38 @@ _FIELD_NAMES = {
 }
 
 
-class CommandRequest(Protocol):
-    @property
-    def context(self) -> CommandContext: ...
-
-
-Command = TypeVar("Command", bound=CommandRequest)
 Query = TypeVar("Query", bound=Message)
 Found = TypeVar("Found", bound=Message)
 
 
 class Gateway:
     def __init__(self, channel: grpc.aio.Channel, secret: bytes, document: bytes):
-        self.commands = UserCommandServiceStub(channel)
         self.queries = UserQueryServiceStub(channel)
         self.pages = PageTokens(secret)
         self.readiness = Readiness(channel)
         self.document = document
-        self._channel = channel
+        self._commands = Coalescer(channel)
         self._tokens = ConsistencyTokens(secret)
         self._topic_id = ""  # as last seen in an answer; empty: none yet
 
-    async def command(
-        self,
-        call: Call,
-        rpc: "grpc.aio.UnaryUnaryMultiCallable[Command, CommandResult]",
-        request: Command,
-    ) -> CommandResult:
-        """Send a command once, in effect: its id is the same in each of gRPC's attempts."""
+    async def close(self) -> None:
+        await self._commands.close()
+
+    async def command(self, call: Call, command: Command) -> CommandResult:
+        """Send a command once, in effect: its id is the same in each attempt."""
         await self._refuse_other_topic(call)
-        request.context.command_id = uuid7()
-        request.context.actor = call.actor
-        request.context.correlation_id = call.correlation_id
-        request.context.traceparent = call.trace.parent
-        request.context.tracestate = call.trace.state
-        connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
+        context = CommandContext(
+            command_id=call.command_id or uuid7(),
+            actor=call.actor,
+            correlation_id=call.correlation_id,
+            traceparent=call.trace.parent,
+            tracestate=call.trace.state,
+        )
+        getattr(command, str(command.WhichOneof("command"))).context.CopyFrom(context)
         try:
-            result = await rpc(request, timeout=COMMAND_DEADLINE)
-        except grpc.aio.AioRpcError as error:
-            raise _problem(error, call, command=True, sent=connected) from None
+            result = await self._commands.execute(command, COMMAND_DEADLINE)
+        except Failure as failure:
+            raise _problem(failure, call, command=True) from None
         self._topic_id = result.position.topic_id or self._topic_id
         return result
 
@@ -82,7 +76,7 @@ class Gateway:
         try:
             return await rpc(request, timeout=QUERY_DEADLINE)
         except grpc.aio.AioRpcError as error:
-            raise _problem(error, call, command=False) from None
+            raise _problem(Failure.of_call(error), call, command=False) from None
 
     def positions(self, call: Call) -> Positions | None:
         """Of the request's Consistency-Token."""
@@ -123,9 +117,9 @@ class Gateway:
         try:
             await self.queries.ListRoles(probe, timeout=PROBE_DEADLINE)
         except grpc.aio.AioRpcError as error:
-            nobody = error.code() is grpc.StatusCode.UNAVAILABLE
-            if nobody or rpc_errors.reason(error) == "WRONG_TOPIC":
-                raise _problem(error, call, command=False) from None
+            failure = Failure.of_call(error)
+            if failure.code is Code.UNAVAILABLE or failure.reason == "WRONG_TOPIC":
+                raise _problem(failure, call, command=False) from None
         else:
             self._topic_id = positions.topic_id
 
@@ -142,9 +136,8 @@ def _messages(positions: Positions | None, offset: int | None = None) -> list[Po
     ]
 
 
-def _problem(
-    error: grpc.aio.AioRpcError, call: Call, *, command: bool, sent: bool = True
-) -> problems.Problem:
-    metrics.rpc_failed(error.code().name, rpc_errors.reason(error))
+def _problem(failure: Failure, call: Call, *, command: bool) -> problems.Problem:
+    metrics.rpc_failed(failure.code.name, failure.reason)
     names = _FIELD_NAMES if "role_id" in call.path else {**_FIELD_NAMES, "role_id": "id"}
-    return rpc_errors.to_problem(error, command=command, sent=sent, names=names)
+    keyed = call.command_id is not None
+    return rpc_errors.to_problem(failure, command=command, keyed=keyed, names=names)

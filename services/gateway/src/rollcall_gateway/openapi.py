@@ -7,11 +7,23 @@ from typing import Any
 import msgspec
 
 from rollcall_gateway.bodies import NoQuery
+from rollcall_gateway.idempotency import IDEMPOTENCY_KEY, MAX_KEY
 from rollcall_gateway.operations import Operation
 from rollcall_gateway.problems import MEDIA_TYPE, FieldError
 
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"{(\w+)}")
+
+
+_KEY = (
+    f"The client's name for this request: 1 to {MAX_KEY} visible ASCII characters, quoted "
+    "or bare. Repeated with the same key and body, it is done once and given the first answer; a "
+    "key is remembered for 24 hours."
+)
+_KEYED_PROBLEMS = {
+    "409": "A value is taken, or the first request with this Idempotency-Key is still in flight.",
+    "422": "A field is not valid, or the Idempotency-Key was used for another request.",
+}
 
 
 class Problem(msgspec.Struct):
@@ -93,6 +105,8 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
         yield {"name": name, "in": "query", "schema": schema}
     if operation.secured:
         yield _header("Consistency-Token", "Of earlier answers: what must be visible at least.")
+    if operation.keyed:
+        yield _header(IDEMPOTENCY_KEY, _KEY)
     if operation.conditional:
         yield _header("If-Match", 'The ETag that is expected, such as `"3"`.')
     if _cacheable(operation):
@@ -116,8 +130,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
     if operation.secured:
         answered["headers"] = {name: {"schema": {"type": "string"}} for name in _headers(operation)}
     unchanged = {"304": {"description": "Not modified."}} if _cacheable(operation) else {}
+    keyed = _KEYED_PROBLEMS if operation.keyed else {}
+    refused = {status: _content(text, Problem, MEDIA_TYPE) for status, text in keyed.items()}
     problem = {"$ref": "#/components/responses/Problem"}
-    return {str(operation.status): answered, **unchanged, "default": problem}
+    return {str(operation.status): answered, **unchanged, **refused, "default": problem}
 
 
 def _cacheable(operation: Operation) -> bool:

@@ -30,6 +30,7 @@ class Operation:
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] = NoQuery
     conditional: bool = False  # takes If-Match
+    keyed: bool = False  # takes Idempotency-Key
 
     @property
     def secured(self) -> bool:

@@ -118,9 +118,19 @@ def unavailable(detail: str, kind: str = "unavailable") -> Problem:
     return Problem(503, kind, "Service unavailable", detail, headers=headers)
 
 
+def key_in_flight(field: str) -> Problem:
+    message = "is that of a request which is still in flight"
+    error = FieldError(field, message)
+    detail = "The first request with this key is still in flight: repeat later."
+    headers = {"Retry-After": RETRY_SECONDS}
+    kind, title = "idempotency-key-in-flight", "Idempotency-Key in flight"
+    return Problem(409, kind, title, detail, errors=[error], headers=headers)
+
+
 def outcome_unknown() -> Problem:
     detail = (
-        "The change may or may not have been made, and may still be. Look before you repeat it."
+        "The change may or may not have been made, and may still be: repeat with the same "
+        "Idempotency-Key. Without one, look before you repeat it."
     )
     headers = {"Retry-After": RETRY_SECONDS}
     return Problem(503, "outcome-unknown", "Outcome unknown", detail, headers=headers)

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from rollcall_gateway import problems
+from rollcall_gateway.joining import JoiningTransport
 
 MAX_HEAD = 64 * 1024  # bytes of request line and headers, give or take one read
 HEAD_SECONDS = 20.0  # for them to arrive
@@ -19,7 +20,7 @@ class BoundedHttp(HttpToolsProtocol):
     _head_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -30,12 +31,15 @@ class BoundedHttp(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
+        if not self._in_head or self.transport.is_closing():
+            return
+        if self._head_bytes > MAX_HEAD:
             self._refuse(problems.head_too_large(MAX_HEAD))
+        elif self._head_timer is None:
+            self._await_head()
 
     def on_message_begin(self) -> None:
-        if not self._in_head:
-            self._await_head()
+        self._in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -46,12 +50,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._refuse(problems.malformed("This is not a valid HTTP/1.1 request."))
 
     def _await_head(self) -> None:
-        self._in_head = True
-        self._head_bytes = 0
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def _head_arrived(self) -> None:
         self._in_head = False
+        self._head_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

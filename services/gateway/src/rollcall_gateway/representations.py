@@ -1,7 +1,7 @@
 """protobuf ⇄ JSON: users and roles as the API shows them."""
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,6 +13,8 @@ from rollcall_gateway.text import MAX_EXACT_INTEGER
 
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Id = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+
+_SECONDS = len("1970-01-01T00:00:00")
 
 STATUSES: dict[str, events_pb2.UserStatus.ValueType] = {
     "active": events_pb2.USER_STATUS_ACTIVE,
@@ -97,8 +99,8 @@ def _time(message: queries_pb2.User | queries_pb2.Role, field: Any) -> str | Non
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
-    moment = stamp.ToDatetime(tzinfo=UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = datetime.fromtimestamp(stamp.seconds, UTC)
+    return f"{moment.isoformat()[:_SECONDS]}.{stamp.nanos // 1_000_000:03d}Z"
 
 
 def to_struct(value: Mapping[str, Any]) -> Struct:

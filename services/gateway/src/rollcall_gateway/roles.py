@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from rollcall.users.v1 import commands_pb2, queries_pb2
+from rollcall.users.v1.commands_pb2 import Command
 from rollcall_gateway import answers, bodies
 from rollcall_gateway.call import Call
 from rollcall_gateway.gateway import Gateway
@@ -20,7 +21,7 @@ async def create(gateway: Gateway, call: Call) -> Response:
         description=body.description or "",
         permissions=body.permissions,
     )
-    result = await gateway.command(call, gateway.commands.CreateRole, request)
+    result = await gateway.command(call, Command(create_role=request))
     return answers.created(gateway, call, result, role(result.role), f"/v1/roles/{result.id}")
 
 
@@ -49,7 +50,7 @@ async def update(gateway: Gateway, call: Call) -> Response:
     request = commands_pb2.UpdateRoleRequest(
         role_id=call.id(), expected_version=call.expected_version(), **role_patch(body)
     )
-    result = await gateway.command(call, gateway.commands.UpdateRole, request)
+    result = await gateway.command(call, Command(update_role=request))
     return answers.changed(gateway, call, result, role(result.role))
 
 
@@ -57,5 +58,5 @@ async def delete(gateway: Gateway, call: Call) -> Response:
     request = commands_pb2.DeleteRoleRequest(
         role_id=call.id(), expected_version=call.expected_version()
     )
-    result = await gateway.command(call, gateway.commands.DeleteRole, request)
+    result = await gateway.command(call, Command(delete_role=request))
     return answers.done(gateway, call, result)

@@ -16,8 +16,11 @@ MAX_EXACT_INTEGER = 2**53 - 1  # numbers are doubles, in protobuf as in JavaScri
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SUSPECT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # any of these
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MAX_PATH = 200  # characters of a path that an error repeats
+
+_Path = tuple[str | int, ...]  # the field, then keys and indexes
 
 MULTILINE = frozenset({"description"})
 
@@ -43,7 +46,7 @@ def check_value(field: str, value: Any) -> Iterator[FieldError]:
 
 def check_attributes(field: str, attributes: dict[str, Any]) -> Iterator[FieldError]:
     """A JSON object that protobuf's Struct can hold without loss."""
-    pending: list[tuple[str, Any, int]] = [(field, attributes, 1)]
+    pending: list[tuple[_Path, Any, int]] = [((field,), attributes, 1)]
     seen = 0
     while pending:
         path, value, depth = pending.pop()
@@ -58,24 +61,29 @@ def check_attributes(field: str, attributes: dict[str, Any]) -> Iterator[FieldEr
         pending.extend(_children(path, value, depth))
 
 
-def _check_node(path: str, value: Any) -> Iterator[FieldError]:
+def _check_node(path: _Path, value: Any) -> Iterator[FieldError]:
     if isinstance(value, str):
-        yield from check_text(path, value, multiline=True)
+        if _SUSPECT.search(value):
+            yield from check_text(_shown(path), value, multiline=True)
     elif isinstance(value, dict):
         for key in value:
-            yield from check_text(path, key, multiline=False)
+            if _SUSPECT.search(key):
+                yield from check_text(_shown(path), key, multiline=False)
     elif isinstance(value, int) and abs(value) > MAX_EXACT_INTEGER:
-        yield FieldError(path, "is too large a number to be kept exactly; send it as a string")
+        message = "is too large a number to be kept exactly; send it as a string"
+        yield FieldError(_shown(path), message)
 
 
-def _children(path: str, value: Any, depth: int) -> Iterator[tuple[str, Any, int]]:
+def _children(path: _Path, value: Any, depth: int) -> Iterator[tuple[_Path, Any, int]]:
     if isinstance(value, dict):
         for key, child in value.items():
-            yield _path(path, f".{_CONTROL.sub('?', key)}"), child, depth + 1
+            yield (*path, key), child, depth + 1
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            yield _path(path, f"[{index}]"), child, depth + 1
+            yield (*path, index), child, depth + 1
 
 
-def _path(parent: str, step: str) -> str:
-    return _SURROGATE.sub("?", parent + step)[:_MAX_PATH]
+def _shown(path: _Path) -> str:
+    root, *steps = path
+    text = str(root) + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps)
+    return _SURROGATE.sub("?", _CONTROL.sub("?", text))[:_MAX_PATH]

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from rollcall.users.v1 import commands_pb2, queries_pb2
+from rollcall.users.v1.commands_pb2 import Command
 from rollcall_gateway import answers, bodies
 from rollcall_gateway.call import Call
 from rollcall_gateway.gateway import Gateway
@@ -21,7 +22,7 @@ async def create(gateway: Gateway, call: Call) -> Response:
         locale=body.locale or "",
         attributes=to_struct(body.attributes or {}),
     )
-    result = await gateway.command(call, gateway.commands.CreateUser, request)
+    result = await gateway.command(call, Command(create_user=request))
     return answers.created(gateway, call, result, user(result.user), f"/v1/users/{result.id}")
 
 
@@ -54,7 +55,7 @@ async def update(gateway: Gateway, call: Call) -> Response:
     request = commands_pb2.UpdateUserRequest(
         user_id=call.id(), expected_version=call.expected_version(), **user_patch(body)
     )
-    result = await gateway.command(call, gateway.commands.UpdateUser, request)
+    result = await gateway.command(call, Command(update_user=request))
     return answers.changed(gateway, call, result, user(result.user))
 
 
@@ -62,7 +63,7 @@ async def delete(gateway: Gateway, call: Call) -> Response:
     request = commands_pb2.DeleteUserRequest(
         user_id=call.id(), expected_version=call.expected_version()
     )
-    result = await gateway.command(call, gateway.commands.DeleteUser, request)
+    result = await gateway.command(call, Command(delete_user=request))
     return answers.done(gateway, call, result)
 
 
@@ -70,7 +71,7 @@ async def assign_role(gateway: Gateway, call: Call) -> Response:
     request = commands_pb2.AssignRoleRequest(
         user_id=call.id(), role_id=call.id("role_id"), expected_version=call.expected_version()
     )
-    result = await gateway.command(call, gateway.commands.AssignRole, request)
+    result = await gateway.command(call, Command(assign_role=request))
     return answers.done(gateway, call, result)
 
 
@@ -78,5 +79,5 @@ async def unassign_role(gateway: Gateway, call: Call) -> Response:
     request = commands_pb2.UnassignRoleRequest(
         user_id=call.id(), role_id=call.id("role_id"), expected_version=call.expected_version()
     )
-    result = await gateway.command(call, gateway.commands.UnassignRole, request)
+    result = await gateway.command(call, Command(unassign_role=request))
     return answers.done(gateway, call, result)

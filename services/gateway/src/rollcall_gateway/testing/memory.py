@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as Packed
@@ -45,12 +45,15 @@ class RefusedError(Exception):
         if faults:
             self.details.append(error_details_pb2.BadRequest(field_violations=faults))
 
-    async def abort(self, context: Context) -> None:
+    def status(self) -> status_pb2.Status:
         packed = [Packed() for _ in self.details]
         for target, detail in zip(packed, self.details, strict=True):
             target.Pack(detail)
-        status = status_pb2.Status(code=code_pb2.Code.Value(self.code.name), details=packed)
-        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        return status_pb2.Status(code=code_pb2.Code.Value(self.code.name), details=packed)
+
+    async def abort(self, context: Context) -> NoReturn:
+        details = self.status().SerializeToString()
+        context.set_trailing_metadata((("grpc-status-details-bin", details),))
         await context.abort(self.code, "")
 
 
@@ -62,9 +65,12 @@ class Memory:
         self.deleted: set[str] = set()
         self.holders: dict[tuple[type[Aggregate], str], str] = {}  # of unique values
         self.offsets: dict[int, int] = {}
-        self.answered: dict[str, Result] = {}
+        self.answered: dict[str, tuple[bytes, Result]] = {}  # by command id, with the fingerprint
         self.contexts: deque[commands_pb2.CommandContext] = deque(maxlen=100)
-        self.faults: deque[RefusedError] = deque()
+        self.groups: list[int] = []  # sizes of the calls of many commands
+        self.faults: deque[RefusedError] = deque()  # of the next commands and queries
+        self.refusals: dict[str, list[RefusedError]] = {}  # of commands, by their ids
+        self.group_faults: deque[RefusedError] = deque()  # of the next calls of many commands
         self.pause: asyncio.Event | None = None  # each request waits for it
         self.entered = threading.Event()  # a request has come that far
 
@@ -75,6 +81,13 @@ class Memory:
             return found
         gone = {"deleted_at": "2026-01-01T00:00:00Z"} if aggregate_id in self.deleted else {}
         raise RefusedError(Code.NOT_FOUND, f"{name}_NOT_FOUND", metadata=gone)
+
+    def fail(self, command_id: str = "") -> None:
+        """Where a test wants it."""
+        if self.refusals.get(command_id):
+            raise self.refusals[command_id].pop(0)
+        if self.faults:
+            raise self.faults.popleft()
 
     def all(self, kind: type[Aggregate]) -> list[Any]:
         return [a for a in self.live.values() if isinstance(a, kind)]

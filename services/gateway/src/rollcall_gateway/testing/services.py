@@ -10,23 +10,17 @@ from grpc_health.v1 import health, health_pb2_grpc
 from rollcall.users.v1 import commands_pb2, commands_pb2_grpc, queries_pb2, queries_pb2_grpc
 from rollcall.users.v1.events_pb2 import USER_STATUS_ACTIVE
 from rollcall_gateway.representations import from_struct, to_struct
-from rollcall_gateway.testing.memory import Aggregate, Code, Context, Memory, RefusedError
+from rollcall_gateway.testing.memory import Aggregate, Code, Memory, RefusedError
 
 LONGEST_NAME = 200
 
 Result = commands_pb2.CommandResult
 
 
-async def _serve(memory: Memory, context: Context, act: Callable[[], Any]) -> Any:
-    try:
-        if memory.pause is not None:
-            memory.entered.set()
-            await memory.pause.wait()
-        if memory.faults:
-            raise memory.faults.popleft()
-        return act()
-    except RefusedError as error:
-        await error.abort(context)
+async def _enter(memory: Memory) -> None:
+    if memory.pause is not None:
+        memory.entered.set()
+        await memory.pause.wait()
 
 
 def _invalid(field: str, description: str) -> RefusedError:
@@ -63,23 +57,73 @@ def merge(target: Any, patch: Any) -> Any:
     return merged
 
 
+def fingerprint(request: Any) -> bytes:
+    """What must be the same in a repetition: all but the context and the id of what is created."""
+    asked = type(request)()
+    asked.CopyFrom(request)
+    asked.ClearField("context")
+    made = {commands_pb2.CreateUserRequest: "user_id", commands_pb2.CreateRoleRequest: "role_id"}
+    if type(asked) in made:
+        asked.ClearField(made[type(asked)])
+    name: str = asked.DESCRIPTOR.full_name
+    encoded: bytes = asked.SerializeToString(deterministic=True)
+    return name.encode() + encoded
+
+
 class Commands(commands_pb2_grpc.UserCommandServiceServicer):
     def __init__(self, memory: Memory):
         self.memory = memory
+        self._handlers: dict[type[Any], Callable[[Any], Result]] = {
+            commands_pb2.CreateUserRequest: self._create_user,
+            commands_pb2.UpdateUserRequest: self._update_user,
+            commands_pb2.DeleteUserRequest: lambda r: self._delete(queries_pb2.User, r.user_id, r),
+            commands_pb2.AssignRoleRequest: lambda r: self._assign(r, held=True),
+            commands_pb2.UnassignRoleRequest: lambda r: self._assign(r, held=False),
+            commands_pb2.CreateRoleRequest: self._create_role,
+            commands_pb2.UpdateRoleRequest: self._update_role,
+            commands_pb2.DeleteRoleRequest: lambda r: self._delete(queries_pb2.Role, r.role_id, r),
+        }
 
-    async def _command(self, request: Any, context: Any, act: Callable[[], Result]) -> Result:
+    async def ExecuteCommands(
+        self, request: commands_pb2.ExecuteCommandsRequest, context: Any
+    ) -> commands_pb2.ExecuteCommandsResponse:
+        requests = [getattr(c, str(c.WhichOneof("command"))) for c in request.commands]
+        self.memory.groups.append(len(requests))
+        self.memory.contexts.extend(r.context for r in requests)
+        await _enter(self.memory)
+        if self.memory.group_faults:
+            await self.memory.group_faults.popleft().abort(context)
+        outcomes = [self._outcome(r) for r in requests]
+        return commands_pb2.ExecuteCommandsResponse(outcomes=outcomes)
+
+    def _outcome(self, request: Any) -> commands_pb2.CommandOutcome:
+        try:
+            return commands_pb2.CommandOutcome(result=self._once(request))
+        except RefusedError as error:
+            return commands_pb2.CommandOutcome(error=error.status().SerializeToString())
+
+    async def _alone(self, request: Any, context: Any) -> Result:
         self.memory.contexts.append(request.context)
+        await _enter(self.memory)
+        try:
+            return self._once(request)
+        except RefusedError as error:
+            return await error.abort(context)
 
-        def once() -> Result:
-            answered = self.memory.answered
-            if request.context.command_id not in answered:
-                answered[request.context.command_id] = act()
-            return answered[request.context.command_id]
+    CreateUser = UpdateUser = DeleteUser = AssignRole = UnassignRole = _alone
+    CreateRole = UpdateRole = DeleteRole = _alone
 
-        found: Result = await _serve(self.memory, context, once)
-        return found
+    def _once(self, request: Any) -> Result:
+        command_id, asked = request.context.command_id, fingerprint(request)
+        self.memory.fail(command_id)
+        if command_id not in self.memory.answered:
+            self.memory.answered[command_id] = asked, self._handlers[type(request)](request)
+        first, result = self.memory.answered[command_id]
+        if asked != first:
+            raise RefusedError(Code.INVALID_ARGUMENT, "COMMAND_ID_REUSED")
+        return result
 
-    async def CreateUser(self, request: commands_pb2.CreateUserRequest, context: Any) -> Result:
+    def _create_user(self, request: commands_pb2.CreateUserRequest) -> Result:
         user = queries_pb2.User(
             id=request.user_id,
             email=request.email,
@@ -89,7 +133,7 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
             status=USER_STATUS_ACTIVE,
             version=1,
         )
-        return await self._command(request, context, lambda: self._store_user(user))
+        return self._store_user(user)
 
     def _store_user(self, user: queries_pb2.User) -> Result:
         _check_name(user.name)
@@ -100,9 +144,6 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
         if user.version == 1:
             user.created_at.CopyFrom(user.updated_at)
         return _result(self.memory, user, user.id, user=user)
-
-    async def UpdateUser(self, request: commands_pb2.UpdateUserRequest, context: Any) -> Result:
-        return await self._command(request, context, lambda: self._update_user(request))
 
     def _update_user(self, request: commands_pb2.UpdateUserRequest) -> Result:
         old = self.memory.get(queries_pb2.User, request.user_id)
@@ -121,16 +162,6 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
         user.version += 1
         return self._store_user(user)
 
-    async def DeleteUser(self, request: commands_pb2.DeleteUserRequest, context: Any) -> Result:
-        return await self._command(
-            request, context, lambda: self._delete(queries_pb2.User, request.user_id, request)
-        )
-
-    async def DeleteRole(self, request: commands_pb2.DeleteRoleRequest, context: Any) -> Result:
-        return await self._command(
-            request, context, lambda: self._delete(queries_pb2.Role, request.role_id, request)
-        )
-
     def _delete(self, kind: type[Aggregate], aggregate_id: str, request: Any) -> Result:
         aggregate = self.memory.get(kind, aggregate_id)
         _expect(aggregate, request)
@@ -138,12 +169,6 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
         self.memory.deleted.add(aggregate_id)
         aggregate.version += 1
         return _result(self.memory, aggregate, aggregate_id)
-
-    async def AssignRole(self, request: commands_pb2.AssignRoleRequest, context: Any) -> Result:
-        return await self._command(request, context, lambda: self._assign(request, held=True))
-
-    async def UnassignRole(self, request: commands_pb2.UnassignRoleRequest, context: Any) -> Result:
-        return await self._command(request, context, lambda: self._assign(request, held=False))
 
     def _assign(self, request: Any, *, held: bool) -> Result:
         user = self.memory.get(queries_pb2.User, request.user_id)
@@ -158,7 +183,7 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
         user.roles.extend(kept)
         return _result(self.memory, user, user.id, user=user)
 
-    async def CreateRole(self, request: commands_pb2.CreateRoleRequest, context: Any) -> Result:
+    def _create_role(self, request: commands_pb2.CreateRoleRequest) -> Result:
         role = queries_pb2.Role(
             id=request.role_id,
             name=request.name,
@@ -166,15 +191,12 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
             permissions=request.permissions,
             version=1,
         )
-        return await self._command(request, context, lambda: self._store_role(role))
+        return self._store_role(role)
 
     def _store_role(self, role: queries_pb2.Role) -> Result:
         _check_name(role.name)
         self.memory.claim(role, role.name, "ROLE_NAME_TAKEN", "name")
         return _result(self.memory, role, role.id, role=role)
-
-    async def UpdateRole(self, request: commands_pb2.UpdateRoleRequest, context: Any) -> Result:
-        return await self._command(request, context, lambda: self._update_role(request))
 
     def _update_role(self, request: commands_pb2.UpdateRoleRequest) -> Result:
         role = queries_pb2.Role()
@@ -194,11 +216,13 @@ class Queries(queries_pb2_grpc.UserQueryServiceServicer):
         self.memory = memory
 
     async def _query(self, request: Any, context: Any, act: Callable[[], Any]) -> Any:
-        def after() -> Any:
+        await _enter(self.memory)
+        try:
+            self.memory.fail()
             self.memory.require(request.after)
             return act()
-
-        return await _serve(self.memory, context, after)
+        except RefusedError as error:
+            await error.abort(context)
 
     async def GetUser(self, request: queries_pb2.GetUserRequest, context: Any) -> Any:
         return await self._query(
@@ -243,9 +267,10 @@ def _page(chosen: list[Any], request: Any) -> tuple[list[Any], bytes]:
     return page, page[-1].id.encode() if len(rest) > len(page) else b""
 
 
-def new_server(memory: Memory) -> grpc.aio.Server:
+def new_server(memory: Memory, max_calls: int | None = None) -> grpc.aio.Server:
     """Not started and without a port: the caller adds one. Ends with its event loop."""
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    options = [("grpc.so_reuseport", 0)]
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=max_calls)
     commands_pb2_grpc.add_UserCommandServiceServicer_to_server(Commands(memory), server)
     queries_pb2_grpc.add_UserQueryServiceServicer_to_server(Queries(memory), server)
     checks = health.aio.HealthServicer()

@@ -1,0 +1,34 @@
+"""One system call for an answer, whose head and body uvicorn writes one after the other."""
+
+from asyncio import AbstractEventLoop, Transport
+from typing import Any
+
+MAX_PENDING = 64 * 1024  # bytes
+
+
+class JoiningTransport:
+    """Sends what is written during one turn of the event loop as one piece, at the turn's end."""
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop):
+        self._transport = transport
+        self._loop = loop
+        self._pending = bytearray()
+
+    def write(self, data: bytes) -> None:
+        if not self._pending:
+            self._loop.call_soon(self._flush)
+        self._pending += data
+        if len(self._pending) > MAX_PENDING:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, bytearray()
+            self._transport.write(pending)
