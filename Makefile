@@ -66,6 +66,24 @@ test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Do
 	  || { echo "make test-containers needs Docker, and no Docker daemon answers." >&2; exit 1; }
 	@ROLLCALL_TEST_PLATFORM=containers $(BIN)/pytest -r sxX tests/integration
 
+# --- long runs, each on a platform of its own ------------------------------------------------
+
+LONG := PYTHONPATH=tests $(BIN)/python -m
+N ?= 50
+
+.PHONY: model-check races crash bench-commands
+model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
+	@$(LONG) model.check
+
+races: $(ENVIRONMENT) ## clients that want the same at once: one winner each
+	@$(LONG) races
+
+crash: $(ENVIRONMENT) ## kill -9 everywhere, N times each, then check log and store (N=50)
+	@$(LONG) faults --times $(N)
+
+bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional service
+	@$(LONG) bench.commands
+
 # --- environment -----------------------------------------------------------------------------
 
 $(ENVIRONMENT): requirements.lock $(addsuffix /pyproject.toml,$(MEMBERS))

@@ -1,0 +1,135 @@
+"""What is measured runs here: a platform of its own, and the peer on the same Postgres."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+from e2e.local_platform import Platform
+from e2e.waiting import eventually
+
+from rollcall_local import credentials, postgres
+from rollcall_local.home import Home
+from rollcall_local.ports import HOST, free_port, is_listening
+from rollcall_local.supervisor import SCALE
+
+NOTIFYING = ("email-notification", "slack-notification")
+
+_PEER_DATABASE = "peer"
+_UVICORN = (
+    *("--host", HOST, "--workers", "1", "--loop", "uvloop", "--http", "httptools"),
+    *("--no-access-log", "--log-level", "warning"),
+)
+_PEER_WITHIN = 20.0  # seconds, to start
+_IDLE_WITHIN = 300.0  # seconds, for the consumers to have read everything
+
+
+class CannotMeasure(Exception):
+    """The message says what is missing."""
+
+
+@contextmanager
+def platform() -> Iterator[Platform]:
+    """Rollcall with Apache Kafka, and without the services that notify; removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="rollcall-bench-") as folder:
+        home = Home(Path(folder) / "state")
+        home.create()
+        home.write(SCALE, dict.fromkeys(NOTIFYING, 0))  # `scale` itself goes down to 1
+        running = Platform(home.root)
+        try:
+            _do(running, "up")
+            if running.status()["broker"]["kind"] != "kafka":
+                raise CannotMeasure(
+                    "the embedded broker keeps its log in memory: this needs Apache Kafka "
+                    "(see ROLLCALL_BROKER in the README)"
+                )
+            yield running
+        finally:
+            _do(running, "clean")
+
+
+def start_notifying(platform: Platform) -> None:
+    """Start mail and Slack; they settle what was there before without sending."""
+    for service in NOTIFYING:
+        _do(platform, "scale", service, "1")
+
+
+def wait_until_idle(platform: Platform) -> None:
+    """Wait until every group has read the log to its end."""
+
+    def no_lag() -> bool:
+        replicas = [r for service in platform.status()["services"] for r in service["replicas"]]
+        return all(r["state"] == "running" and not r.get("lag_records") for r in replicas)
+
+    eventually(no_lag, within=_IDLE_WITHIN)
+
+
+def grpc_target(platform: Platform) -> str:
+    """All replicas of user-management."""
+    first, count = platform.ports["USER_MANAGEMENT_PORT"], len(platform.replicas("user-management"))
+    return "ipv4:" + ",".join(f"{HOST}:{first + number}" for number in range(count))
+
+
+@contextmanager
+def peer(platform: Platform) -> Iterator[tuple[int, int]]:
+    """The peer's port and process id: one worker, as fast as uvicorn runs it."""
+    port = free_port()
+    tests = str(Path(__file__).resolve().parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "bench.peer:app", *_UVICORN, "--port", str(port)],
+        env=os.environ | {"PYTHONPATH": tests, "DATABASE_URL": _peer_database(platform)},
+        start_new_session=True,  # the terminal's Ctrl-C is ours
+    )
+    try:
+        eventually(_listens(process, port), within=_PEER_WITHIN)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def processes(platform: Platform, peer_pid: int) -> Mapping[str, list[int]]:
+    """Process ids by what they belong to."""
+    pids = {name: int(process["pid"]) for name, process in platform.processes().items()}
+
+    def of(*services: str) -> list[int]:
+        return [pid for name, pid in pids.items() if name.startswith(services)]
+
+    return {
+        "gateway": of("gateway"),
+        "users": of("user-management"),
+        "postgres": of("postgres"),
+        "kafka": of("kafka"),
+        "notifying": of(*NOTIFYING, "mailbox", "slack"),
+        "peer": [peer_pid],
+    }
+
+
+def _do(platform: Platform, *arguments: str) -> None:
+    said = platform.ask(*arguments)
+    if said.code != 0:
+        raise CannotMeasure(f"rollcall {' '.join(arguments)}: {said.err.strip()}")
+
+
+def _peer_database(platform: Platform) -> str:
+    """The address of a new database on the platform's Postgres."""
+    passwords = credentials.load_or_create(Home(platform.home), postgres.ROLES).postgres
+    server = postgres.Server(platform.ports["POSTGRES_PORT"], passwords)
+    connection = psycopg2.connect(server.url(database="postgres"))
+    connection.autocommit = True  # a database is not made in a transaction
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {_PEER_DATABASE}")
+    return server.url(database=_PEER_DATABASE).replace("postgresql", "postgresql+psycopg2", 1)
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> Callable[[], bool]:
+    def listens() -> bool:
+        if process.poll() is not None:
+            raise CannotMeasure("the peer ended while it started")
+        return is_listening(port)
+
+    return listens
