@@ -115,7 +115,7 @@ class Publisher:
         self, future: Future[Recorded], error: KafkaError | None, message: Message
     ) -> None:
         self._landed(future)
-        _resolve(future, error, message)
+        resolve(future, error, message)
 
     def _landed(self, future: Future[Recorded]) -> None:
         with self._lock:
@@ -149,7 +149,8 @@ class Publisher:
             self._down.set()
 
 
-def _resolve(future: Future[Recorded], error: KafkaError | None, message: Message) -> None:
+def resolve(future: Future[Recorded], error: KafkaError | None, message: Message) -> None:
+    """End the future with what a delivery report tells."""
     offset = message.offset()
     if error is not None:
         future.set_exception(NotAcknowledged(error.name()))
