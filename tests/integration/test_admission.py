@@ -159,6 +159,14 @@ def test_a_refusal_is_one_commands_alone(store: Engine, desk: Desk) -> None:
     assert kinds(verdicts) == {"Admission": 1, "NotFound": 1, "Taken": 1}
 
 
+def test_those_who_want_nothing_in_common_share_a_group(store: Engine, desk: Desk) -> None:
+    made = [desk.admitted(create(f"{n}@x.org")) for n in range(3)]
+    for one in made:
+        in_log(store, one)
+    verdicts = desk.admit(*(rename(one.key, "B") for one in made))
+    assert kinds(verdicts) == {"Admission": 3}
+
+
 def test_an_id_is_of_one_collection(store: Engine, desk: Desk) -> None:
     made = desk.admitted(create("ada@x.org"))
     in_log(store, made)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 from sqlalchemy import Engine
 
@@ -60,10 +61,11 @@ class Recovery:
         """One look. Returns how many admissions were appended again."""
         if not self._publisher.available:
             return 0
+        began = time.monotonic()
         with self._engine.begin() as connection:
             leased = lease_unappended(connection, _LIMIT)
         for event_id, record in leased:
-            append(self._publisher, self._mark, event_id, record)
+            append(self._publisher, self._mark, event_id, record, began)
         if leased:
             log.info("appended again", extra={"admissions": len(leased)})
         return len(leased)

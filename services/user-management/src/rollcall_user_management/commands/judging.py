@@ -23,7 +23,7 @@ from rollcall_user_management.admission.transaction import (
 )
 from rollcall_user_management.commands.answers import answer, unchanged
 from rollcall_user_management.commands.validation import InvalidFields
-from rollcall_user_management.domain.decide import RULES, claim_of, decide, wanted_by
+from rollcall_user_management.domain.decide import RULES, Claim, claim_of, decide, wanted_by
 from rollcall_user_management.domain.errors import DomainError, Taken
 from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp
@@ -63,20 +63,20 @@ class Group:
 
     command_ids: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
-    claims: set[str] = field(default_factory=set)
+    claims: set[Claim | None] = field(default_factory=set)
 
     def took(self, question: Question) -> bool:
         return (
             question.command_id in self.command_ids
             or question.key in self.keys
-            or str(question.claim) in self.claims
+            or question.claim in self.claims
         )
 
     def take(self, command_id: str, admission: Admission | None) -> None:
         self.command_ids.add(command_id)
         if admission is not None:
             self.keys.add(admission.key)
-            self.claims.add(str(admission.claim))
+            self.claims |= {admission.claim} - {None}
 
 
 class Judge:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -241,6 +242,7 @@ class Lanes:
             for t, v, known in judged
             if isinstance(v, Answered) and v is not known.kept and t.begin_storing()
         ]
+        began = time.monotonic()
         if admitted or answered:
             answers = [(ticket.question.command_id, answer) for ticket, answer in answered]
             try:
@@ -253,12 +255,12 @@ class Lanes:
             rollback(connection)
         for ticket, admission in admitted:
             ticket.stage = Stage.STORED
-            self._append(ticket, admission)
+            self._append(ticket, admission, began)
         for ticket, verdict, _ in judged:
             if not isinstance(verdict, Admission):
                 self._bridge.end(ticket.future, verdict)
 
-    def _append(self, ticket: Ticket, admission: Admission) -> None:
+    def _append(self, ticket: Ticket, admission: Admission, since: float) -> None:
         def appended(future: Future[Recorded]) -> None:
             if future.exception() is None:
                 self._bridge.end(ticket.future, Acknowledged(admission.answer, future.result()))
@@ -266,11 +268,13 @@ class Lanes:
                 self._bridge.end(ticket.future, OutcomeUnknown())
 
         try:
-            append(
-                self._publisher, self._mark, admission.event_id, admission.record
-            ).add_done_callback(appended)
+            future = append(
+                self._publisher, self._mark, admission.event_id, admission.record, since
+            )
         except LogUnavailable:
             self._bridge.end(ticket.future, OutcomeUnknown())
+        else:
+            future.add_done_callback(appended)
 
     def _end(self, group: Sequence[Ticket], outcome: Wait | Exception) -> None:
         for ticket in group:
