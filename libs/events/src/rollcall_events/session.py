@@ -152,7 +152,7 @@ class Session:
             if expected is not None and record.offset >= expected:
                 self._fetched[record.partition] = record.offset + 1
                 self.in_hand.append(record)
-        elif error.fatal():
+        elif is_fatal(error):
             raise SessionOver(error.name(), fatal=True)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise Refused("a stored offset is not in the log: was the topic made anew?")
@@ -196,10 +196,16 @@ class Session:
         log.info("revoked", extra={"partitions": sorted(gone)})
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
+        if is_fatal(error):
             self._trouble = SessionOver(error.name(), fatal=True)
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             log.warning("no broker answers")
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client is dead for good. An error that it hands out in a record's place says so
+    by its code alone."""
+    return error.fatal() or error.code() == KafkaError._FATAL
 
 
 def check_topic(engine: Engine, topic: Topic) -> None:
