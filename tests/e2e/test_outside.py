@@ -17,7 +17,7 @@ from e2e.waiting import eventually
 
 from rollcall.users.v1 import events_pb2 as pb
 
-_PROJECTED = 10.0  # seconds
+_PROJECTED = 30.0  # seconds, also where partitions are just moving from dead replicas
 
 
 def test_with_the_library(api: httpx.Client, broker: str, platform: Platform) -> None:

@@ -57,7 +57,6 @@ def post(client: httpx.Client, number: int = 0) -> httpx.Response:
 REFUSALS = {
     "BUSY": (Code.ABORTED, 503),
     "OUTCOME_UNKNOWN": (Code.ABORTED, 503),
-    "STORE_UNAVAILABLE": (Code.ABORTED, 503),
     "STORE_BEHIND_LOG": (Code.ABORTED, 503),
     "EVENT_TOO_LARGE": (Code.RESOURCE_EXHAUSTED, 413),
     "ROLE_PROTECTED": (Code.FAILED_PRECONDITION, 409),

@@ -25,8 +25,9 @@ _IN_DOUBT = {
 # text tells them apart.
 _TOO_LARGE = "larger than max"
 OVERLOADED = "OVERLOADED"
-# The command was admitted, and is not known to be in the log.
-_ADMITTED = {"OUTCOME_UNKNOWN", "IN_FLIGHT"}
+# The command was admitted, and is not known to be in the log. With the store away that may be so
+# of an earlier attempt of gRPC's, which cannot be looked up.
+_PERHAPS_ADMITTED = {"OUTCOME_UNKNOWN", "IN_FLIGHT", "STORE_UNAVAILABLE"}
 
 
 class Failure(Exception):
@@ -41,7 +42,7 @@ class Failure(Exception):
         self.info, self.violations = _details(status)
         self.reason = str(self.info.reason)
         lost = not self.reason and code in _IN_DOUBT and (sent or code is not Code.UNAVAILABLE)
-        self.in_doubt = lost or self.reason in _ADMITTED
+        self.in_doubt = lost or self.reason in _PERHAPS_ADMITTED
 
     @classmethod
     def of_call(cls, error: grpc.aio.AioRpcError, *, sent: bool = True) -> "Failure":

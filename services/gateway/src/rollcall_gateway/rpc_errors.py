@@ -52,7 +52,7 @@ _REASONS = {
     ),
     OVERLOADED: _Rule(503, "Overloaded", "User management has too much to do; nothing was done."),
     "LOG_UNAVAILABLE": _Rule(503, "Log unavailable", "The event log is away; nothing was done."),
-    "STORE_UNAVAILABLE": _Rule(503, "Store unavailable", "The store is away; nothing was done."),
+    "STORE_UNAVAILABLE": _Rule(503, "Store unavailable", "The store is away."),
     "STORE_BEHIND_LOG": _Rule(
         503, "Store behind log", "The store has not caught up with the log; nothing was done."
     ),
