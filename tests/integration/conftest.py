@@ -120,7 +120,7 @@ def desks(store: Engine) -> Iterator[list[Desk]]:
     made = [Desk(connect(store), Judge(publisher, "topic")) for _ in range(DESKS)]
     yield made
     for desk in made:
-        desk.connection.close()
+        desk.wire.close()
 
 
 @pytest.fixture

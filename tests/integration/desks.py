@@ -3,12 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import commands_pb2 as commands
 from rollcall_events import Position, Recorded
 from rollcall_events.ids import uuid7
-from rollcall_user_management.admission.store import mark_appended, settle
+from rollcall_events.postgres import Wire
+from rollcall_user_management.admission.store import (
+    PREPARE_MARK,
+    PREPARE_SETTLE,
+    mark_appended,
+    settling,
+)
 from rollcall_user_management.admission.transaction import Admission, Answered, commit, read
 from rollcall_user_management.commands.judging import Judge, Verdict, question_of
 
@@ -17,19 +23,19 @@ from rollcall_user_management.commands.judging import Judge, Verdict, question_o
 class Desk:
     """A connection of its own, as a lane has it."""
 
-    connection: Connection
+    wire: Wire
     judge: Judge
 
     def admit(self, *group: Any) -> list[Verdict]:
         questions = [question_of(command) for command in group]
-        facts = read(self.connection, questions).facts
+        facts = read(self.wire, questions).facts
         verdicts = self.judge.verdicts(questions, group, facts)
         answers = [
             (question.command_id, verdict)
             for question, verdict, known in zip(questions, verdicts, facts, strict=True)
             if isinstance(verdict, Answered) and verdict is not known.kept
         ]
-        commit(self.connection, [v for v in verdicts if isinstance(v, Admission)], answers)
+        commit(self.wire, [v for v in verdicts if isinstance(v, Admission)], answers)
         return verdicts
 
     def one(self, command: Any) -> Verdict:
@@ -61,8 +67,8 @@ def rename(
 
 
 def in_log(store: Engine, admission: Admission) -> None:
-    with store.begin() as connection:
-        mark_appended(connection, [(admission.event_id, _place(store))])
+    with Wire(store, PREPARE_MARK) as wire:
+        mark_appended(wire, [(admission.event_id, _place(store))])
 
 
 def project(store: Engine, admission: Admission, *, email: str = "ada@x.org") -> None:
@@ -75,7 +81,8 @@ def project(store: Engine, admission: Admission, *, email: str = "ada@x.org") ->
             ),
             {"key": admission.key, "email": email},
         )
-        settle(connection, [(admission.key, admission.event_id, _place(store))])
+    with Wire(store, PREPARE_SETTLE) as wire:
+        wire.send(*settling([(admission.key, admission.event_id, _place(store))]))
 
 
 def _place(store: Engine) -> Recorded:

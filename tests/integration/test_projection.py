@@ -15,7 +15,7 @@ from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import UnpublishedEvent
 from rollcall_events.codec import RawRecord, encode
 from rollcall_events.ids import uuid7
-from rollcall_events.inbox import apply
+from rollcall_events.inbox import apply, connect
 from rollcall_events.partitioner import partition_of
 from rollcall_events.types import type_of
 from rollcall_service.migrations import upgrade
@@ -113,17 +113,17 @@ def fold(store: Engine, log: dict[int, list[RawRecord]], draw: Any) -> dict[str,
         )
     lanes = {p: list(lane) for p, lane in log.items()}
     next_: dict[int, int] = dict.fromkeys(lanes, 0)
-    while any(lanes.values()):
-        batch = []
-        for _ in range(draw(SIZES)):
-            waiting = [p for p, lane in lanes.items() if lane]
-            if waiting:
-                lane = waiting[0] if len(waiting) == 1 else draw(st.sampled_from(waiting))
-                batch.append(lanes[lane].pop(0))
-        starts = {r.partition: next_[r.partition] for r in batch}
-        with store.begin() as connection:
-            apply(connection, subscription(schema), batch, starts, 50)
-        next_ |= {r.partition: r.offset + 1 for r in batch}
+    with connect(store, subscription(schema)) as wire:
+        while any(lanes.values()):
+            batch = []
+            for _ in range(draw(SIZES)):
+                waiting = [p for p, lane in lanes.items() if lane]
+                if waiting:
+                    lane = waiting[0] if len(waiting) == 1 else draw(st.sampled_from(waiting))
+                    batch.append(lanes[lane].pop(0))
+            starts = {r.partition: next_[r.partition] for r in batch}
+            apply(wire, subscription(schema), batch, starts, 50)
+            next_ |= {r.partition: r.offset + 1 for r in batch}
     return contents(store)
 
 

@@ -11,10 +11,10 @@ from rollcall_user_management.commands.judging import question_of
 
 def test_who_stalls_with_locks_is_not_waited_for_long(desks: list[Desk]) -> None:
     stalled, other = desks[:2]
-    read(stalled.connection, [question_of(create("ada@x.org"))])
+    read(stalled.wire, [question_of(create("ada@x.org"))])
     with pytest.raises(Exception, match="lock timeout"):
         other.admit(create("ada@x.org"))
-    other.connection.exec_driver_sql("ROLLBACK")
+    other.wire.send("ROLLBACK")
     assert isinstance(other.one(create("eve@x.org")), Admission)
 
 

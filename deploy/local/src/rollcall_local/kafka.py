@@ -16,7 +16,7 @@ from rollcall_local.process import Command, started
 from rollcall_local.waiting import until_ready
 
 # Measured: 2 s from start to serving, 280 MB resident.
-_JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC")
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ its group, exactly once in effect. Neither asks its user to know Kafka.
 
 from rollcall_events.consumer import Consumer
 from rollcall_events.envelope import Event, Position, Record, Recorded, UnpublishedEvent
-from rollcall_events.inbox import Handler, Rejection, Subscription
+from rollcall_events.inbox import Handler, Rejection, Statement, Subscription
 from rollcall_events.offsets import committed_offsets, log_ends
 from rollcall_events.publisher import LogUnavailable, NotAcknowledged, Publisher
 from rollcall_events.session import Refused
 from rollcall_events.settings import DELIVERY_TIMEOUT, KafkaSettings
 from rollcall_events.topic import Topic, TopicUnavailable
-from rollcall_events.types import EVENT_TYPES, EventType
+from rollcall_events.types import EVENT_TYPES, EventType, Lifecycle
 
 __all__ = [
     "DELIVERY_TIMEOUT",
@@ -22,6 +22,7 @@ __all__ = [
     "EventType",
     "Handler",
     "KafkaSettings",
+    "Lifecycle",
     "LogUnavailable",
     "NotAcknowledged",
     "Position",
@@ -30,6 +31,7 @@ __all__ = [
     "Recorded",
     "Refused",
     "Rejection",
+    "Statement",
     "Subscription",
     "Topic",
     "TopicUnavailable",

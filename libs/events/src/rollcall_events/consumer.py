@@ -3,11 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from rollcall_events.codec import RawRecord
 from rollcall_events.inbox import (
@@ -16,8 +15,10 @@ from rollcall_events.inbox import (
     StaleOwner,
     Subscription,
     apply,
+    connect,
     is_store_trouble,
 )
+from rollcall_events.postgres import Wire
 from rollcall_events.session import Refused, Session, SessionOver, check_topic
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
@@ -80,7 +81,7 @@ class Consumer:
         self._at_end: dict[int, float] = {}
         self._turned_at = time.monotonic()
         self._gather_until = 0.0  # of time.monotonic
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None  # kept from batch to batch as long as nothing goes wrong
         self._thread = threading.Thread(
             target=self._run, name=f"consumer-{subscription.group}", daemon=True
         )
@@ -162,9 +163,9 @@ class Consumer:
             self._turns(session, topic)
         finally:
             session.close()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            if self._wire is not None:
+                self._wire.close()
+                self._wire = None
 
     def _turns(self, session: Session, topic: Topic) -> None:
         reported = 0.0
@@ -222,22 +223,15 @@ class Consumer:
 
     def _apply(self, session: Session, topic: Topic, records: Sequence[RawRecord]) -> None:
         starts = {r.partition: session.positions[r.partition] for r in records}
-        with self._transaction() as connection:
-            outcome = apply(connection, self._subscription, records, starts, topic.partitions)
+        wire, self._wire = self._wire or connect(self._engine, self._subscription), None
+        try:
+            outcome = apply(wire, self._subscription, records, starts, topic.partitions)
+        except BaseException:
+            wire.close()
+            raise
+        self._wire = wire
         session.applied(records)
         self._count(outcome)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """On a connection that is kept from batch to batch as long as nothing goes wrong."""
-        connection, self._connection = self._connection or self._engine.connect(), None
-        try:
-            with connection.begin():
-                yield connection
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
 
     def _stop_partition(self, session: Session, record: RawRecord, error: Exception) -> None:
         reason = error.reason if isinstance(error, HandlerFailed) else type(error).__name__

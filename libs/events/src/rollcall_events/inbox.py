@@ -1,22 +1,23 @@
 """The Postgres side of consuming: a batch, its offsets and its deduplication in one transaction.
 
-`apply` is called inside a transaction that its caller commits or rolls back. It sees records in
-partition order and promises that each event of a key is handled once, in that order, whatever
-copies the log holds, and that nothing changes if another owner has gone on in the meantime.
+`apply` sees records in partition order and promises that each event of a key is handled once, in
+that order, whatever copies the log holds, and that nothing changes if another owner has gone on
+in the meantime. Beside what handlers send it takes two messages to Postgres.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollcall_events.codec import Malformed, RawRecord, UnknownType, decode
 from rollcall_events.envelope import Event
+from rollcall_events.postgres import Wire, array
 from rollcall_events.types import EVENT_TYPES, Lifecycle
 
 _READ_ONLY = "25006"  # what a demoted primary says in a switchover
@@ -50,12 +51,16 @@ class Rejection:
     event: Event | None = None
 
 
-def _same(connection: Connection, events: Sequence[Event]) -> Connection:
-    return connection
+# Statements with %s for their parameters, to be sent together with others.
+Statement = tuple[str, Sequence[Any]]
 
 
-def _nothing(transaction: Any, rejections: Sequence[Rejection]) -> None:
-    pass
+def _same(wire: Wire, events: Sequence[Event]) -> Connection:
+    return wire.connection
+
+
+def _nothing(transaction: Any, rejections: Sequence[Rejection]) -> Sequence[Statement]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,9 @@ class Subscription:
     """How a group folds a topic into its schema.
 
     handlers: event type → handler; other known types pass by. begin: makes the transaction that
-    handlers see from the connection and the batch's accepted events (the connection itself by
-    default). end: flushes it, and is told what was rejected. owner: the group that must
+    handlers see from the session and the batch's accepted events (SQLAlchemy's connection by
+    default). end: is told what was rejected, and what it returns is sent together with the
+    commit. prepare: statements that those two execute by name. owner: the group that must
     understand every type; the others skip and count those they do not know. announce: NOTIFY on
     the channel named like the schema, with the new offsets as JSON, when a batch commits.
     """
@@ -73,8 +79,9 @@ class Subscription:
     schema: str
     topic: str
     handlers: Mapping[str, Handler]
-    begin: Callable[[Connection, Sequence[Event]], Any] = _same
-    end: Callable[[Any, Sequence[Rejection]], None] = _nothing
+    begin: Callable[[Wire, Sequence[Event]], Any] = _same
+    end: Callable[[Any, Sequence[Rejection]], Sequence[Statement]] = _nothing
+    prepare: str = ""
     owner: bool = False
     announce: bool = False
 
@@ -118,8 +125,13 @@ class _Accepted:
     lives: dict[str, Life] = field(default_factory=dict)
 
 
+def connect(engine: Engine, subscription: Subscription) -> Wire:
+    """A session for `apply`."""
+    return Wire(engine, _PREPARE + subscription.prepare)
+
+
 def apply(
-    connection: Connection,
+    wire: Wire,
     subscription: Subscription,
     records: Sequence[RawRecord],
     starts: Mapping[int, int],
@@ -128,17 +140,21 @@ def apply(
     """Apply records to the group's schema and move the offsets from `starts` past them.
 
     starts: the next offset of each partition that occurs, and no other, as the caller believes
-    it to be.
-    Raises StaleOwner if it is not, and HandlerFailed with the record that could not be handled.
+    it to be. It is one transaction; whatever is raised, the caller closes the wire, which rolls
+    it back. Raises StaleOwner if the offsets are others, and HandlerFailed with the record that
+    could not be handled.
     """
     outcome = Outcome()
-    _claim(connection, subscription.topic, starts)
     _check_ascending(records, starts)
     decoded = _decode(subscription, records, partitions, outcome)
-    accepted = _accept(connection, decoded, outcome)
-    _handle(connection, subscription, accepted)
-    _remember(connection, accepted)
-    _advance(connection, subscription, records)
+    known = _begin(
+        wire, subscription.topic, starts, [e for _, e in decoded if isinstance(e, Event)]
+    )
+    accepted = _accept(decoded, known, outcome)
+    statements = _handle(wire, subscription, accepted)
+    _commit(
+        wire, [*statements, *_remembering(accepted), *_advancing(subscription, records), _COMMIT]
+    )
     outcome.applied = len(accepted.events)
     outcome.rejected = len(accepted.rejections)
     return outcome
@@ -161,23 +177,19 @@ def _decode(
 
 
 def _accept(
-    connection: Connection,
-    decoded: Sequence[tuple[RawRecord, Event | Rejection]],
-    outcome: Outcome,
+    decoded: Sequence[tuple[RawRecord, Event | Rejection]], known: "_Known", outcome: Outcome
 ) -> _Accepted:
     accepted = _Accepted()
-    events = [e for _, e in decoded if isinstance(e, Event)]
-    known = _already_seen(connection, events)
-    lives = _lives(connection, events)
+    seen, lives = known.seen, known.lives
     for record, item in decoded:
         if isinstance(item, Rejection):
             accepted.rejections.append(item)
             continue
         identity = (item.key, item.id)
-        if identity in known:
+        if identity in seen:
             outcome.duplicates += 1
             continue
-        known.add(identity)
+        seen.add(identity)
         accepted.seen[identity] = record
         reason = _against_lifecycle(item, lives.get(item.key))
         if reason:
@@ -203,10 +215,11 @@ def _against_lifecycle(event: Event, life: Life | None) -> str | None:
     return None if life.live else f"the {noun} was deleted"
 
 
-def _handle(connection: Connection, subscription: Subscription, accepted: _Accepted) -> None:
+def _handle(wire: Wire, subscription: Subscription, accepted: _Accepted) -> Sequence[Statement]:
+    """Returns what is left to be sent."""
     if not accepted.events and not accepted.rejections:
-        return
-    transaction = subscription.begin(connection, [event for _, event in accepted.events])
+        return ()
+    transaction = subscription.begin(wire, [event for _, event in accepted.events])
     for record, event in accepted.events:
         handler = subscription.handlers.get(event.type)
         if handler is None:
@@ -217,82 +230,83 @@ def _handle(connection: Connection, subscription: Subscription, accepted: _Accep
             if is_store_trouble(error):
                 raise
             raise HandlerFailed(record, type(error).__name__) from error
-    subscription.end(transaction, accepted.rejections)
+    return subscription.end(transaction, accepted.rejections)
 
 
-_SEEN = text(
-    "SELECT i.key::text, i.event_id::text FROM inbox i JOIN unnest(cast(:keys AS uuid[]),"
-    " cast(:ids AS uuid[])) AS v (key, event_id) USING (key, event_id)"
+# Planned once for any number of records. Every table is reached by an index, whatever the planner
+# believes of tables that were empty a moment ago. The offsets are locked by a statement before the
+# one that reads, so that a stale owner waits, then sees what the other has committed, and stops.
+_PREPARE = """
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+PREPARE claim (text, int[]) AS
+  SELECT 1 FROM offsets WHERE topic = $1 AND partition = ANY ($2) ORDER BY partition FOR UPDATE;
+PREPARE known (text, int[], uuid[], uuid[]) AS
+  SELECT 'offset' AS kind, partition::text AS name, next_offset::text AS value, false AS live
+    FROM offsets WHERE topic = $1 AND partition = ANY ($2)
+  UNION ALL SELECT 'seen', i.key::text, i.event_id::text, false
+    FROM unnest($3, $4) AS v (key, event_id) JOIN inbox i USING (key, event_id)
+  UNION ALL SELECT 'life', a.key::text, a.collection, a.live
+    FROM (SELECT DISTINCT key FROM unnest($3) AS v (key)) AS v JOIN aggregates a USING (key);
+PREPARE remember (uuid[], uuid[], int[], bigint[]) AS
+  INSERT INTO inbox (key, event_id, partition, "offset") SELECT * FROM unnest($1, $2, $3, $4);
+PREPARE set_lives (uuid[], text[], boolean[]) AS
+  INSERT INTO aggregates (key, collection, live) SELECT * FROM unnest($1, $2, $3)
+  ON CONFLICT (key) DO UPDATE SET live = excluded.live WHERE aggregates.live <> excluded.live;
+PREPARE advance (text, int[], bigint[], timestamptz[]) AS
+  UPDATE offsets o SET next_offset = v.next_offset, recorded_at = v.recorded_at
+  FROM unnest($2, $3, $4) AS v (partition, next_offset, recorded_at)
+  WHERE o.topic = $1 AND o.partition = v.partition;
+"""
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE claim (%s, %s); EXECUTE known (%s, %s, %s, %s)"
 )
-_LIVES = text(
-    "SELECT key::text AS key, collection, live FROM aggregates"
-    " WHERE key = ANY (cast(:keys AS uuid[]))"
-)
-_REMEMBER = text(
-    'INSERT INTO inbox (key, event_id, partition, "offset") SELECT * FROM unnest('
-    "cast(:keys AS uuid[]), cast(:ids AS uuid[]), cast(:partitions AS int[]),"
-    " cast(:offsets AS bigint[]))"
-)
-_SET_LIVES = text(
-    "INSERT INTO aggregates (key, collection, live) SELECT * FROM unnest(cast(:keys AS uuid[]),"
-    " cast(:collections AS text[]), cast(:live AS boolean[]))"
-    " ON CONFLICT (key) DO UPDATE SET live = excluded.live"
-    " WHERE aggregates.live <> excluded.live"
-)
-_CLAIM = text(
-    "SELECT partition, next_offset FROM offsets WHERE topic = :topic"
-    " AND partition = ANY (cast(:partitions AS int[])) ORDER BY partition FOR UPDATE"
-)
-_ADVANCE = text(
-    "UPDATE offsets o SET next_offset = v.next_offset, recorded_at = v.recorded_at"
-    " FROM unnest(cast(:partitions AS int[]), cast(:nexts AS bigint[]),"
-    " cast(:times AS timestamptz[])) AS v (partition, next_offset, recorded_at)"
-    " WHERE o.topic = :topic AND o.partition = v.partition"
-)
-_ANNOUNCE = text("SELECT pg_notify(:channel, :payload)")
+_COMMIT: Statement = ("COMMIT", ())
 
 
-def _already_seen(connection: Connection, events: Sequence[Event]) -> set[tuple[str, str]]:
-    if not events:
-        return set()
-    rows = connection.execute(
-        _SEEN, {"keys": [e.key for e in events], "ids": [e.id for e in events]}
+@dataclass(frozen=True)
+class _Known:
+    """What the store says of a batch's events: those it has seen, and their aggregates' lives."""
+
+    seen: set[tuple[str, str]]
+    lives: dict[str, Life]
+
+
+def _begin(wire: Wire, topic: str, starts: Mapping[int, int], events: Sequence[Event]) -> _Known:
+    """Begin the transaction, and hold the offsets. Raises StaleOwner."""
+    partitions = array(starts)
+    keys, ids = array(e.key for e in events), array(e.id for e in events)
+    rows = wire.send(_BEGIN, (topic, partitions, topic, partitions, keys, ids))
+    if {int(row.name): int(row.value) for row in rows if row.kind == "offset"} != starts:
+        raise StaleOwner
+    return _Known(
+        {(row.name, row.value) for row in rows if row.kind == "seen"},
+        {row.name: Life(row.value, row.live) for row in rows if row.kind == "life"},
     )
-    return {(key, event_id) for key, event_id in rows}
 
 
-def _lives(connection: Connection, events: Sequence[Event]) -> dict[str, Life]:
-    if not events:
-        return {}
-    rows = connection.execute(_LIVES, {"keys": list({e.key for e in events})})
-    return {row.key: Life(row.collection, row.live) for row in rows}
-
-
-def _remember(connection: Connection, accepted: _Accepted) -> None:
+def _remembering(accepted: _Accepted) -> Iterator[Statement]:
     if accepted.seen:
-        connection.execute(
-            _REMEMBER,
-            {
-                "keys": [key for key, _ in accepted.seen],
-                "ids": [event_id for _, event_id in accepted.seen],
-                "partitions": [r.partition for r in accepted.seen.values()],
-                "offsets": [r.offset for r in accepted.seen.values()],
-            },
+        records = accepted.seen.values()
+        yield (
+            "EXECUTE remember (%s, %s, %s, %s)",
+            (
+                array(key for key, _ in accepted.seen),
+                array(event_id for _, event_id in accepted.seen),
+                array(r.partition for r in records),
+                array(r.offset for r in records),
+            ),
         )
     if accepted.lives:
-        parameters = {
-            "keys": list(accepted.lives),
-            "collections": [life.collection for life in accepted.lives.values()],
-            "live": [life.live for life in accepted.lives.values()],
-        }
-        connection.execute(_SET_LIVES, parameters)
-
-
-def _claim(connection: Connection, topic: str, starts: Mapping[int, int]) -> None:
-    """Lock the offsets before anything is read, so that a stale owner waits here and then stops."""
-    rows = connection.execute(_CLAIM, {"topic": topic, "partitions": list(starts)})
-    if {row.partition: row.next_offset for row in rows} != starts:
-        raise StaleOwner
+        lives = accepted.lives.values()
+        yield (
+            "EXECUTE set_lives (%s, %s, %s)",
+            (
+                array(accepted.lives),
+                array(life.collection for life in lives),
+                array(life.live for life in lives),
+            ),
+        )
 
 
 def _check_ascending(records: Sequence[RawRecord], starts: Mapping[int, int]) -> None:
@@ -304,17 +318,23 @@ def _check_ascending(records: Sequence[RawRecord], starts: Mapping[int, int]) ->
         reached[record.partition] = record.offset + 1
 
 
-def _advance(
-    connection: Connection, subscription: Subscription, records: Sequence[RawRecord]
-) -> None:
+def _advancing(subscription: Subscription, records: Sequence[RawRecord]) -> Iterator[Statement]:
     last = {record.partition: record for record in records}
-    parameters = {
-        "topic": subscription.topic,
-        "partitions": list(last),
-        "nexts": [r.offset + 1 for r in last.values()],
-        "times": [r.recorded_at for r in last.values()],
-    }
-    connection.execute(_ADVANCE, parameters)
+    yield (
+        "EXECUTE advance (%s, %s, %s, %s)",
+        (
+            subscription.topic,
+            array(last),
+            array(r.offset + 1 for r in last.values()),
+            array(r.recorded_at for r in last.values()),
+        ),
+    )
     if subscription.announce:
         payload = json.dumps({p: r.offset + 1 for p, r in last.items()})
-        connection.execute(_ANNOUNCE, {"channel": subscription.schema, "payload": payload})
+        yield "SELECT pg_notify(%s, %s)", (subscription.schema, payload)
+
+
+def _commit(wire: Wire, statements: Sequence[Statement]) -> None:
+    """Send them all in one message."""
+    parameters = [parameter for _, given in statements for parameter in given]
+    wire.send("; ".join(statement for statement, _ in statements), parameters)

@@ -4,21 +4,22 @@ import contextlib
 import logging
 import queue
 import threading
-import time
 
-from sqlalchemy import Connection, Engine, text
+import psycopg2
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from rollcall_events import Recorded
-from rollcall_user_management.admission.store import mark_appended
+from rollcall_events.postgres import Wire
+from rollcall_user_management.admission.store import PREPARE_MARK, mark_appended
 
 log = logging.getLogger(__name__)
 
 _GROUP = 500
 _QUEUE = 10_000
-# Seconds from group to group while marks keep coming; what the projection settles meanwhile needs
-# no mark. One that comes alone does not wait.
-_INTERVAL = 0.02
+_GATHER = 0.02  # seconds; what the projection settles meanwhile is not written once more
+# Each statement is a transaction, of which nobody waits for the disk.
+_PREPARE = "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;" + PREPARE_MARK
 
 
 class Marker:
@@ -51,24 +52,22 @@ class Marker:
             log.warning("a mark was dropped")
 
     def _run(self) -> None:
-        due = 0.0
-        connection: Connection | None = None
+        wire: Wire | None = None
         while (first := self._queue.get()) is not None:
-            self._stopping.wait(due - time.monotonic())
-            due = time.monotonic() + _INTERVAL
+            self._stopping.wait(_GATHER)
             group, ended = self._group(first)
             try:
-                connection = connection or _connect(self._engine)
-                mark_appended(connection, group)
-            except SQLAlchemyError as error:
+                wire = wire or Wire(self._engine, _PREPARE)
+                mark_appended(wire, group)
+            except (SQLAlchemyError, psycopg2.Error) as error:
                 log.warning("marks were lost", extra={"reason": type(error).__name__})
-                if connection is not None:
-                    connection.close()
-                    connection = None
+                if wire is not None:
+                    wire.close()
+                    wire = None
             if ended:
                 break
-        if connection is not None:
-            connection.close()
+        if wire is not None:
+            wire.close()
 
     def _group(self, first: tuple[str, Recorded]) -> tuple[list[tuple[str, Recorded]], bool]:
         group = [first]
@@ -81,11 +80,3 @@ class Marker:
                 return group, True
             group.append(item)
         return group, False
-
-
-def _connect(engine: Engine) -> Connection:
-    """Each statement is a transaction, of which nobody waits for the disk."""
-    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    connection.detach()  # its session is not for others
-    connection.execute(text("SET synchronous_commit = off"))
-    return connection

@@ -1,78 +1,82 @@
 """What becomes of admissions: marked, settled, appended again, pruned."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from rollcall_events import Record, Recorded
+from rollcall_events import Record, Recorded, Statement
+from rollcall_events.postgres import Wire, array
 
 RECOVER_AFTER = 5  # seconds until an admission not known to be in the log is appended again
 KEEP_ANSWERS = 24  # hours that the answer of a settled admission is kept for a repetition
 
-_MARK = text(
-    'UPDATE admissions a SET appended_at = clock_timestamp(), partition = v.partition, "offset" ='
-    ' v."offset", recorded_at = v.recorded_at FROM (SELECT a.event_id, v.* FROM admissions a JOIN'
-    " unnest(cast(:ids AS uuid[]), cast(:partitions AS int[]), cast(:offsets AS bigint[]),"
-    ' cast(:times AS timestamptz[])) AS v (id, partition, "offset", recorded_at)'
-    " ON a.event_id = v.id AND a.recorded_at IS NULL ORDER BY a.event_id FOR UPDATE OF a) v"
-    " WHERE a.event_id = v.event_id"
-)
-_SETTLE = text(
-    "UPDATE admissions a SET settled_at = clock_timestamp(),"
-    " partition = coalesce(a.partition, v.partition),"
-    ' "offset" = coalesce(a."offset", v."offset"),'
-    " recorded_at = coalesce(a.recorded_at, v.recorded_at)"
-    " FROM (SELECT a.event_id, v.* FROM admissions a JOIN"
-    " unnest(cast(:ids AS uuid[]), cast(:keys AS uuid[]), cast(:partitions AS int[]),"
-    " cast(:offsets AS bigint[]),"
-    ' cast(:times AS timestamptz[])) AS v (id, of_key, partition, "offset", recorded_at)'
-    " ON a.event_id = v.id AND a.key = v.of_key AND a.settled_at IS NULL"
-    " ORDER BY a.event_id FOR UPDATE OF a) v"
-    " WHERE a.event_id = v.event_id"
-)
+# For sessions that mark, and for the projection's, which settles.
+PREPARE_MARK = """
+PREPARE mark (uuid[], int[], bigint[], timestamptz[]) AS
+UPDATE admissions a SET appended_at = clock_timestamp(), partition = v.partition,
+  "offset" = v."offset", recorded_at = v.recorded_at
+FROM (SELECT a.event_id, v.*
+      FROM unnest($1, $2, $3, $4) AS v (id, partition, "offset", recorded_at)
+      JOIN admissions a ON a.event_id = v.id AND a.recorded_at IS NULL
+      ORDER BY a.event_id FOR UPDATE OF a) v
+WHERE a.event_id = v.event_id;
+"""
+PREPARE_SETTLE = """
+PREPARE settle (uuid[], uuid[], int[], bigint[], timestamptz[]) AS
+UPDATE admissions a SET settled_at = clock_timestamp(),
+  partition = coalesce(a.partition, v.partition), "offset" = coalesce(a."offset", v."offset"),
+  recorded_at = coalesce(a.recorded_at, v.recorded_at)
+FROM (SELECT a.event_id, v.*
+      FROM unnest($1, $2, $3, $4, $5) AS v (of_key, id, partition, "offset", recorded_at)
+      JOIN admissions a ON a.event_id = v.id AND a.key = v.of_key AND a.settled_at IS NULL
+      ORDER BY a.event_id FOR UPDATE OF a) v
+WHERE a.event_id = v.event_id;
+"""
 Places = Sequence[tuple[str, Recorded]]  # event ids and where they stand
 Passed = Sequence[tuple[str, str, Recorded]]  # keys and ids of events that the projection passed
 
 
-def mark_appended(connection: Connection, places: Places) -> None:
+def mark_appended(wire: Wire, places: Places) -> None:
     """Note that admissions are in the log. Rows are locked in the order of their ids."""
-    connection.execute(_MARK, _columns(places))
+    wire.send("EXECUTE mark (%s, %s, %s, %s)", _columns(places))
 
 
-def settle(connection: Connection, passed: Passed) -> None:
+def settling(passed: Passed) -> Statement:
     """Release what the projection has applied or rejected; in its transaction, in order of ids.
 
     Key and id are an event's identity: another's event under the same id settles nothing.
     """
     places = [(event_id, recorded) for _, event_id, recorded in passed]
-    connection.execute(_SETTLE, _columns(places) | {"keys": [key for key, _, _ in passed]})
+    keys = array(key for key, _, _ in passed)
+    return "EXECUTE settle (%s, %s, %s, %s, %s)", (keys, *_columns(places))
 
 
-def _columns(places: Places) -> dict[str, list[str] | list[int] | list[datetime]]:
-    return {
-        "ids": [event_id for event_id, _ in places],
-        "partitions": [r.position.partition for _, r in places],
-        "offsets": [r.position.offset for _, r in places],
-        "times": [r.recorded_at for _, r in places],
-    }
+def _columns(places: Places) -> Sequence[str]:
+    return (
+        array(event_id for event_id, _ in places),
+        array(r.position.partition for _, r in places),
+        array(r.position.offset for _, r in places),
+        array(r.recorded_at for _, r in places),
+    )
 
 
+# Compared with a statement's one moment: by clock_timestamp(), which moves while the statement
+# runs, no index could be searched.
 _LEASE = text(
     "UPDATE admissions SET attempts = attempts + 1, append_again_at = clock_timestamp()"
     " + make_interval(secs => least(:first * 2 ^ least(attempts, 5), 60))"
     " WHERE event_id IN (SELECT event_id FROM admissions"
     "  WHERE appended_at IS NULL AND settled_at IS NULL AND attempts >= 0"
-    "   AND append_again_at < clock_timestamp()"
+    "   AND append_again_at < statement_timestamp()"
     "  ORDER BY event_id LIMIT :limit FOR UPDATE SKIP LOCKED)"
     " RETURNING event_id::text AS event_id, key::text AS key, topic, value, headers"
 )
 _PRUNE = text(
     "WITH settled AS (DELETE FROM admissions WHERE event_id IN (SELECT event_id FROM admissions"
-    "  WHERE settled_at < clock_timestamp() - make_interval(hours => :hours)"
+    "  WHERE settled_at < statement_timestamp() - make_interval(hours => :hours)"
     "  LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1),"
     " kept AS (DELETE FROM answers WHERE command_id IN (SELECT command_id FROM answers"
-    "  WHERE kept_at < clock_timestamp() - make_interval(hours => :hours)"
+    "  WHERE kept_at < statement_timestamp() - make_interval(hours => :hours)"
     "  LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1)"
     " SELECT greatest((SELECT count(*) FROM settled), (SELECT count(*) FROM kept))"
 )

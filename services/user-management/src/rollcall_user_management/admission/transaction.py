@@ -10,15 +10,16 @@ It takes two messages to Postgres, on a connection that knows the statements alr
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from psycopg2.extras import Json
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from rollcall_events import Position, Record, Recorded
+from rollcall_events.postgres import Wire, array
 from rollcall_user_management.admission.newest import (
     PENDING,
     ROLES,
@@ -139,7 +140,7 @@ LEFT JOIN answers k ON k.command_id = w.command_id
 LEFT JOIN LATERAL (
   SELECT true AS taken, bool_or(for_now OR coalesce((
            SELECT true FROM admissions h WHERE h.key = holders.key AND h.settled_at IS NULL
-              AND (h.claim IS NOT NULL OR h.headers->>'ce_type' LIKE '%%DeletedEvent') LIMIT 1),
+              AND (h.claim IS NOT NULL OR h.headers->>'ce_type' LIKE '%DeletedEvent') LIMIT 1),
            false)) AS for_now
   FROM (SELECT key, true AS for_now FROM admissions
          WHERE claim = w.claim AND settled_at IS NULL AND key <> w.key
@@ -150,104 +151,98 @@ LEFT JOIN LATERAL (
         SELECT id, false FROM roles WHERE w.field = 'name' AND name_key = w.value
            AND deleted_at IS NULL AND id <> w.key) AS holders
   HAVING count(*) > 0) AS others ON w.claim IS NOT NULL
-ORDER BY w.n
+ORDER BY w.n;
+PREPARE admit (float8, uuid[], uuid[], bigint[], text[], bytea[], text[], text[], bytea[],
+               jsonb[], bytea[]) AS
+INSERT INTO admissions (event_id, key, version, command_id, fingerprint, claim, topic, value,
+  headers, answer, append_again_at)
+SELECT r.*, clock_timestamp() + make_interval(secs => $1)
+FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS r;
+PREPARE keep (text[], bytea[], bytea[]) AS
+INSERT INTO answers (command_id, fingerprint, answer) SELECT * FROM unnest($1, $2, $3);
 """  # noqa: S608  (constants)
 
 _READ = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE lock_all(%s::bigint[]);"
-    " EXECUTE facts(%s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[])"
+    "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE lock_all (%s);"
+    " EXECUTE facts (%s, %s, %s, %s, %s, %s)"
 )
-
-_ADMIT = (
-    "INSERT INTO admissions (event_id, key, version, command_id, fingerprint, claim, topic, value,"
-    " headers, answer, append_again_at) SELECT e, k, v, c, f, l, t, b, h, a,"
-    " clock_timestamp() + make_interval(secs => %s)"
-    " FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::bytea[], %s::text[],"
-    " %s::text[], %s::bytea[], %s::jsonb[], %s::bytea[]) AS r (e, k, v, c, f, l, t, b, h, a); "
-)
-_KEEP = (
-    "INSERT INTO answers (command_id, fingerprint, answer)"
-    " SELECT * FROM unnest(%s::text[], %s::bytea[], %s::bytea[]); "
-)
+_ADMIT = "EXECUTE admit (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s); "
+_KEEP = "EXECUTE keep (%s, %s, %s); "
 
 
-def connect(engine: Engine) -> Connection:
-    """A connection that begins and ends its transactions by message, for groups alone."""
-    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    try:
-        connection.detach()  # its session is not for others
-        connection.exec_driver_sql(_PREPARE)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def connect(engine: Engine) -> Wire:
+    """A session for groups."""
+    return Wire(engine, _PREPARE)
 
 
-def read(connection: Connection, questions: Sequence[Question]) -> Reading:
+def read(wire: Wire, questions: Sequence[Question]) -> Reading:
     """Begin the transaction, lock what the questions are about, and answer them."""
-    rows = connection.exec_driver_sql(
+    rows = wire.send(
         _READ,
         (
-            _locks(questions),
-            [q.command_id for q in questions],
-            [_COLLECTION[q.aggregate] for q in questions],
-            [q.key for q in questions],
-            [str(q.claim) if q.claim else None for q in questions],
-            [q.claim.field if q.claim else None for q in questions],
-            [q.claim.key if q.claim else None for q in questions],
+            array(_locks(questions)),
+            array(q.command_id for q in questions),
+            array(_COLLECTION[q.aggregate] for q in questions),
+            array(q.key for q in questions),
+            array(str(q.claim) if q.claim else None for q in questions),
+            array(q.claim.field if q.claim else None for q in questions),
+            array(q.claim.key if q.claim else None for q in questions),
         ),
-    ).all()
-    roles = _roles(connection, questions)
+    )
+    roles = _roles(wire, questions)
     facts = [_facts(q, row, roles) for q, row in zip(questions, rows, strict=True)]
     return Reading(rows[0].incarnation, rows[0].held, facts)
 
 
 def commit(
-    connection: Connection,
+    wire: Wire,
     admissions: Sequence[Admission],
     answers: Sequence[tuple[str, Answered]],
 ) -> None:
     """Store what was decided, and end the transaction. answers: with their command ids."""
-    statement, parameters = "", list[Any]()
+    statements, parameters = "", list[Any]()
     if admissions:
-        statement += _ADMIT
+        statements += _ADMIT
         parameters += _columns(admissions)
     if answers:
-        statement += _KEEP
+        statements += _KEEP
         parameters += [
-            [command_id for command_id, _ in answers],
-            [answered.fingerprint for _, answered in answers],
-            [answered.answer for _, answered in answers],
+            array(command_id for command_id, _ in answers),
+            array(answered.fingerprint for _, answered in answers),
+            array(answered.answer for _, answered in answers),
         ]
-    connection.exec_driver_sql(statement + "COMMIT", tuple(parameters) or None)
+    wire.send(statements + "COMMIT", parameters)
 
 
-def rollback(connection: Connection) -> None:
-    connection.exec_driver_sql("ROLLBACK")
+def rollback(wire: Wire) -> None:
+    wire.send("ROLLBACK")
 
 
 def _columns(admissions: Sequence[Admission]) -> list[Any]:
     return [
         RECOVER_AFTER,
-        [a.event_id for a in admissions],
-        [a.key for a in admissions],
-        [a.version for a in admissions],
-        [a.command_id for a in admissions],
-        [a.fingerprint for a in admissions],
-        [str(a.claim) if a.claim else None for a in admissions],
-        [a.record.topic for a in admissions],
-        [a.record.value for a in admissions],
-        [Json({name: value.decode() for name, value in a.record.headers}) for a in admissions],
-        [a.answer for a in admissions],
+        array(a.event_id for a in admissions),
+        array(a.key for a in admissions),
+        array(a.version for a in admissions),
+        array(a.command_id for a in admissions),
+        array(a.fingerprint for a in admissions),
+        array(str(a.claim) if a.claim else None for a in admissions),
+        array(a.record.topic for a in admissions),
+        array(a.record.value for a in admissions),
+        array(
+            json.dumps({name: value.decode() for name, value in a.record.headers})
+            for a in admissions
+        ),
+        array(a.answer for a in admissions),
     ]
 
 
-def _roles(connection: Connection, questions: Sequence[Question]) -> dict[str, Newest]:
+def _roles(wire: Wire, questions: Sequence[Question]) -> dict[str, Newest]:
     ids = {q.key for q in questions if q.aggregate is Role}
     ids |= {q.reference for q in questions if q.reference is not None}
     if not ids:
         return {}
-    rows = connection.exec_driver_sql("EXECUTE newest_roles(%s::uuid[])", (list(ids),))
+    rows = wire.send("EXECUTE newest_roles (%s)", (array(ids),))
     return {row.id: newest_role(row.id, row) for row in rows}
 
 

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import psycopg2
 from psycopg2.errors import LockNotAvailable
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from rollcall_events import LogUnavailable, Publisher, Recorded
+from rollcall_events.postgres import Wire
 from rollcall_service.postgres import is_transient
 from rollcall_user_management.admission.append import Mark, append
 from rollcall_user_management.admission.transaction import (
@@ -45,6 +47,9 @@ from rollcall_user_management.commands.judging import (
 )
 
 log = logging.getLogger(__name__)
+
+# What connecting, and what a session, has to say of Postgres.
+StoreError = (SQLAlchemyError, psycopg2.Error)
 
 LANES = 2  # groups in flight: one is read while another is flushed to disk
 GROUP = 128  # commands in a group at most
@@ -155,16 +160,16 @@ class Lanes:
             self._changed.notify()
 
     def _run(self) -> None:
-        connection: Connection | None = None
+        wire: Wire | None = None
         try:
             while group := self._take():
-                connection = self._handle(connection, group)
+                wire = self._handle(wire, group)
         except Exception:  # no lanes, no commands: better replaced than silently deaf
             log.exception("a lane ended")
             self.failed.set()
         finally:
-            if connection is not None:
-                connection.close()
+            if wire is not None:
+                wire.close()
 
     def _take(self) -> list[Ticket]:
         """Wait for commands; none when the lane is to end."""
@@ -177,53 +182,51 @@ class Lanes:
                 self._changed.notify()
         return [ticket for ticket in group if ticket.stage is Stage.WAITING] or self._take()
 
-    def _handle(self, connection: Connection | None, group: list[Ticket]) -> Connection | None:
-        """Returns the connection if it is good for another group."""
+    def _handle(self, wire: Wire | None, group: list[Ticket]) -> Wire | None:
+        """Returns the session if it is good for another group."""
         try:
-            connection = connection or connect(self._engine)
-            self._admit(connection, group)
-        except SQLAlchemyError as error:
-            return self._after(error, _rolled_back(connection), group)
-        return connection
+            wire = wire or connect(self._engine)
+            self._admit(wire, group)
+        except StoreError as error:
+            return self._after(error, _rolled_back(wire), group)
+        return wire
 
-    def _after(
-        self, error: SQLAlchemyError, connection: Connection | None, group: list[Ticket]
-    ) -> Connection | None:
+    def _after(self, error: Exception, wire: Wire | None, group: list[Ticket]) -> Wire | None:
         """Postgres is away, or refused the group as a whole, perhaps because of one command."""
-        if isinstance(error, DBAPIError) and isinstance(error.orig, LockNotAvailable):
+        if isinstance(error, LockNotAvailable):
             self._end(group, Wait())
         elif len(group) == 1 or is_transient(error):
             self._end(group, error)
         else:
             log.warning("group failed, trying one by one", extra={"reason": type(error).__name__})
             for ticket in group:
-                connection = self._handle(connection, [ticket])
-        return connection
+                wire = self._handle(wire, [ticket])
+        return wire
 
-    def _admit(self, connection: Connection, group: list[Ticket]) -> None:
+    def _admit(self, wire: Wire, group: list[Ticket]) -> None:
         questions = [ticket.question for ticket in group]
-        reading = read(connection, questions)
+        reading = read(wire, questions)
         topic_id = self._topic_id()
         if topic_id is None or not self._publisher.available:
-            self._only_kept(connection, group, reading, LogUnavailable("no broker answers"))
+            self._only_kept(wire, group, reading, LogUnavailable("no broker answers"))
         elif reading.held:
-            self._only_kept(connection, group, reading, StoreBehindLog())
+            self._only_kept(wire, group, reading, StoreBehindLog())
         elif not self._verified(reading.incarnation):
-            self._only_kept(connection, group, reading, Wait())
+            self._only_kept(wire, group, reading, Wait())
         else:
             judge = Judge(self._publisher, topic_id)
             verdicts = judge.verdicts(questions, [t.command for t in group], reading.facts)
-            self._store(connection, list(zip(group, verdicts, reading.facts, strict=True)))
+            self._store(wire, list(zip(group, verdicts, reading.facts, strict=True)))
 
     def _only_kept(
         self,
-        connection: Connection,
+        wire: Wire,
         group: list[Ticket],
         reading: Reading,
         otherwise: Wait | Exception,
     ) -> None:
         """Nothing may be admitted now, but an answer that was kept is good."""
-        rollback(connection)
+        rollback(wire)
         for ticket, facts in zip(group, reading.facts, strict=True):
             outcome: Verdict = otherwise
             if facts.kept is not None:
@@ -233,9 +236,7 @@ class Lanes:
                     outcome = error
             self._bridge.end(ticket.future, outcome)
 
-    def _store(
-        self, connection: Connection, judged: Sequence[tuple[Ticket, Verdict, Facts]]
-    ) -> None:
+    def _store(self, wire: Wire, judged: Sequence[tuple[Ticket, Verdict, Facts]]) -> None:
         admitted = [(t, v) for t, v, _ in judged if isinstance(v, Admission) and t.begin_storing()]
         answered = [
             (t, v)
@@ -246,13 +247,13 @@ class Lanes:
         if admitted or answered:
             answers = [(ticket.question.command_id, answer) for ticket, answer in answered]
             try:
-                commit(connection, [admission for _, admission in admitted], answers)
-            except SQLAlchemyError:
-                if connection.invalidated:  # whether the commit was lost, or its answer?
+                commit(wire, [admission for _, admission in admitted], answers)
+            except psycopg2.Error:
+                if wire.lost:  # whether the commit was lost, or its answer?
                     self._end([t for t, _ in admitted], OutcomeUnknown())
                 raise
         else:
-            rollback(connection)
+            rollback(wire)
         for ticket, admission in admitted:
             ticket.stage = Stage.STORED
             self._append(ticket, admission, began)
@@ -281,13 +282,12 @@ class Lanes:
             self._bridge.end(ticket.future, outcome)
 
 
-def _rolled_back(connection: Connection | None) -> Connection | None:
-    """The connection, good for another group; None if it is lost."""
-    if connection is None:
+def _rolled_back(wire: Wire | None) -> Wire | None:
+    """The session, good for another group; None if it is lost."""
+    if wire is None:
         return None
-    if not connection.invalidated:
-        with contextlib.suppress(SQLAlchemyError):
-            rollback(connection)
-            return connection
-    connection.close()
+    with contextlib.suppress(psycopg2.Error):
+        rollback(wire)
+        return wire
+    wire.close()
     return None

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
-
-from rollcall_events import EVENT_TYPES, Event, Recorded, Rejection
-from rollcall_user_management.admission.store import settle
+from rollcall_events import EVENT_TYPES, Event, Lifecycle, Recorded, Rejection, Statement
+from rollcall_events.postgres import Wire
+from rollcall_user_management.admission.store import settling
 from rollcall_user_management.domain.decide import Aggregate
 from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp, User
@@ -21,7 +20,7 @@ from rollcall_user_management.projection.changes import changes
 
 @dataclass
 class Batch:
-    connection: Connection
+    wire: Wire
     before: dict[str, Aggregate]
     after: dict[str, Aggregate] = field(default_factory=dict)
     history: list[tuple[Any, ...]] = field(default_factory=list)
@@ -52,26 +51,39 @@ class Batch:
             self.settled.append((event.key, event.id, Recorded(event.position, event.recorded_at)))
 
 
-def begin(connection: Connection, events: Sequence[Event]) -> Batch:
-    """A batch with the aggregates that its events belong to; new ones at version 0."""
-    users = {e.key for e in events if EVENT_TYPES[e.type].collection == "users"}
-    roles = {e.key for e in events} - users
-    stored = tables.load_users(connection, users) | tables.load_roles(connection, roles)
-    new = {key: User(key) for key in users} | {key: Role(key) for key in roles}
-    return Batch(connection, new | stored)
+def begin(wire: Wire, events: Sequence[Event]) -> Batch:
+    """A batch with the aggregates that its events belong to; those that it creates at version 0."""
+    users: dict[str, Aggregate] = {}
+    roles: dict[str, Aggregate] = {}
+    created = set()
+    for event in events:
+        type_ = EVENT_TYPES[event.type]
+        if type_.lifecycle is Lifecycle.BEGINS:
+            created.add(event.key)
+        if type_.collection == "users":
+            users[event.key] = User(event.key)
+        else:
+            roles[event.key] = Role(event.key)
+    stored = tables.load_users(wire, users.keys() - created)
+    stored |= tables.load_roles(wire, roles.keys() - created)
+    return Batch(wire, users | roles | stored)
 
 
-def end(batch: Batch, rejections: Sequence[Rejection]) -> None:
-    """Write everything, and release the admissions whose events have come by."""
+def end(batch: Batch, rejections: Sequence[Rejection]) -> Sequence[Statement]:
+    """Everything that is to be written, and what releases the admissions of events that have
+    come by."""
     for rejection in rejections:
         if rejection.event is not None:
             batch.reject(rejection.event, rejection.reason)
-    tables.save_users(batch.connection, batch.before, batch.after)
-    tables.save_roles(batch.connection, batch.after)
-    tables.save_history(batch.connection, batch.history)
-    tables.save_undecodable(batch.connection, [r for r in rejections if r.event is None])
+    statements = [
+        *tables.saving_users(batch.before, batch.after),
+        *tables.saving_roles(batch.after),
+        *tables.saving_history(batch.history),
+        *tables.saving_undecodable([r for r in rejections if r.event is None]),
+    ]
     if batch.settled:
-        settle(batch.connection, batch.settled)
+        statements.append(settling(batch.settled))
+    return statements
 
 
 def _stamp(state: Aggregate, event: Event) -> Stamp:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from rollcall_events import EVENT_TYPES, Event, Handler, Subscription
+from rollcall_user_management.admission.store import PREPARE_SETTLE
+from rollcall_user_management.projection import tables
 from rollcall_user_management.projection.batch import Batch, begin, end
 
 
@@ -22,6 +24,7 @@ def subscription(schema: str) -> Subscription:
         handlers=HANDLERS,
         begin=begin,
         end=end,
+        prepare=tables.PREPARE + PREPARE_SETTLE,
         owner=True,
         announce=True,
     )

@@ -1,91 +1,147 @@
 """The projection's reading and writing of the read store, many rows a statement."""
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import psycopg2.extensions
-from psycopg2.extras import Json, execute_values
-from sqlalchemy import Connection, text
-
-from rollcall_events import Event, Rejection
+from rollcall_events import Event, Rejection, Statement
+from rollcall_events.postgres import Wire, array
 from rollcall_user_management.domain.decide import Aggregate
 from rollcall_user_management.domain.state import Role, Stamp, User, unique_key
 from rollcall_user_management.readstore import ROLE_COLUMNS, USER_COLUMNS, role_of, user_of
 
-_USERS = text(
-    f"SELECT u.id::text AS id, {USER_COLUMNS}, (SELECT coalesce(jsonb_object_agg(role_id,"  # noqa: S608  (constants)
-    " role_name), '{}') FROM user_roles WHERE user_id = u.id) AS roles"
-    " FROM users u WHERE u.id = ANY (cast(:ids AS uuid[]))"
-)
-_ROLES = text(
-    f"SELECT r.id::text AS id, {ROLE_COLUMNS} FROM roles r"  # noqa: S608  (constants)
-    " WHERE r.id = ANY (cast(:ids AS uuid[]))"
-)
+Row = tuple[Any, ...]
+
+# What is written of a row, each column with its type.
+_STAMP = {"recorded_at": "timestamptz", "partition": "int", "offset": "bigint"}
+_USER = {
+    "id": "uuid",
+    "version": "bigint",
+    "email": "text",
+    "email_key": "text",
+    "name": "text",
+    "locale": "text",
+    "attributes": "jsonb",
+    "status": "smallint",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "deleted_at": "timestamptz",
+    "last_login_at": "timestamptz",
+    "email_since": "timestamptz",
+    "email_partition": "int",
+    "email_offset": "bigint",
+    **{f"last_{name}": type_ for name, type_ in _STAMP.items()},
+}
+_ROLE = {
+    "id": "uuid",
+    "version": "bigint",
+    "name": "text",
+    "name_key": "text",
+    "description": "text",
+    "permissions": "text[]",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "deleted_at": "timestamptz",
+    "name_since": "timestamptz",
+    "name_partition": "int",
+    "name_offset": "bigint",
+    **{f"last_{name}": type_ for name, type_ in _STAMP.items()},
+}
+_HISTORY = {
+    "partition": "int",
+    '"offset"': "bigint",
+    "key": "uuid",
+    "event_id": "uuid",
+    "type": "text",
+    "version": "bigint",
+    "rejected": "text",
+    "recorded_at": "timestamptz",
+    "occurred_at": "timestamptz",
+    "source": "text",
+    "actor": "text",
+    "correlation_id": "text",
+    "causation_id": "text",
+    "changes": "jsonb",
+}
+_USER_ROLE = {"user_id": "uuid", "role_id": "uuid", "role_name": "text"}
+_UNDECODABLE = {
+    "partition": "int",
+    '"offset"': "bigint",
+    "reason": "text",
+    "recorded_at": "timestamptz",
+}
 
 
-def load_users(connection: Connection, ids: Collection[str]) -> dict[str, Aggregate]:
-    rows = connection.execute(_USERS, {"ids": list(ids)}) if ids else ()
+def _insert(name: str, table: str, columns: Mapping[str, str], *, update: bool = False) -> str:
+    """A prepared statement of that name, which takes an array for each column."""
+    changed = ", ".join(f"{column} = excluded.{column}" for column in list(columns)[1:])
+    conflict = f" ON CONFLICT (id) DO UPDATE SET {changed}" if update else ""
+    # An array of arrays would be one of their elements, so they come as texts.
+    taken = ", ".join("text[]" if t.endswith("[]") else f"{t}[]" for t in columns.values())
+    given = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
+    values = ", ".join(f"r.{c}::{t}" if t.endswith("[]") else f"r.{c}" for c, t in columns.items())
+    return (
+        f"PREPARE {name} ({taken}) AS INSERT INTO {table} ({', '.join(columns)})"  # noqa: S608  (constants)
+        f" SELECT {values} FROM unnest({given}) AS r ({', '.join(columns)}){conflict};"
+    )
+
+
+PREPARE = f"""
+PREPARE load_users (uuid[]) AS
+  SELECT u.id::text AS id, {USER_COLUMNS}, (SELECT coalesce(jsonb_object_agg(role_id,
+    role_name), '{{}}') FROM user_roles WHERE user_id = u.id) AS roles
+  FROM users u WHERE u.id = ANY ($1);
+PREPARE load_roles (uuid[]) AS
+  SELECT r.id::text AS id, {ROLE_COLUMNS} FROM roles r WHERE r.id = ANY ($1);
+PREPARE unassign (uuid[], uuid[]) AS
+  DELETE FROM user_roles t USING unnest($1, $2) AS v (user_id, role_id)
+  WHERE t.user_id = v.user_id AND t.role_id = v.role_id;
+{_insert("save_users", "users", _USER, update=True)}
+{_insert("save_roles", "roles", _ROLE, update=True)}
+{_insert("assign", "user_roles", _USER_ROLE)}
+{_insert("save_history", "history", _HISTORY)}
+{_insert("save_undecodable", "undecodable", _UNDECODABLE)}
+"""  # noqa: S608  (constants)
+
+
+def load_users(wire: Wire, ids: Collection[str]) -> dict[str, Aggregate]:
+    rows = wire.send("EXECUTE load_users (%s)", (array(ids),)) if ids else ()
     return {row.id: user_of(row.id, row, row.roles) for row in rows}
 
 
-def load_roles(connection: Connection, ids: Collection[str]) -> dict[str, Aggregate]:
-    rows = connection.execute(_ROLES, {"ids": list(ids)}) if ids else ()
+def load_roles(wire: Wire, ids: Collection[str]) -> dict[str, Aggregate]:
+    rows = wire.send("EXECUTE load_roles (%s)", (array(ids),)) if ids else ()
     return {row.id: role_of(row.id, row) for row in rows}
 
 
-_USER_FIELDS = (
-    "id, version, email, email_key, name, locale, attributes, status, created_at, updated_at,"
-    " deleted_at, last_login_at, email_since, email_partition, email_offset,"
-    " last_recorded_at, last_partition, last_offset"
-)
-_ROLE_FIELDS = (
-    "id, version, name, name_key, description, permissions, created_at, updated_at, deleted_at,"
-    " name_since, name_partition, name_offset, last_recorded_at, last_partition, last_offset"
-)
-_HISTORY_FIELDS = (
-    'partition, "offset", key, event_id, type, version, rejected, recorded_at, occurred_at,'
-    " source, actor, correlation_id, causation_id, changes"
-)
-
-
-def save_users(
-    connection: Connection, before: Mapping[str, Aggregate], after: Mapping[str, Aggregate]
-) -> None:
+def saving_users(
+    before: Mapping[str, Aggregate], after: Mapping[str, Aggregate]
+) -> Iterator[Statement]:
     users = [u for u in after.values() if isinstance(u, User)]
-    _upsert(connection, "users", _USER_FIELDS, [_user_row(u) for u in users])
-    gone, new = [], []
+    yield from _many("save_users", [_user_row(u) for u in users])
+    gone, new = list[Row](), list[Row]()
     for user in users:
         held = before[user.id]
         assert isinstance(held, User)
         gone += [(user.id, role) for role in held.roles.keys() - user.roles.keys()]
         new += [(user.id, r, name) for r, name in user.roles.items() if r not in held.roles]
-    _many(
-        connection,
-        "DELETE FROM user_roles t USING (VALUES %s) AS v (user_id, role_id)"
-        " WHERE t.user_id = v.user_id::uuid AND t.role_id = v.role_id::uuid",
-        gone,
-    )
-    _many(connection, "INSERT INTO user_roles (user_id, role_id, role_name) VALUES %s", new)
+    yield from _many("unassign", gone)
+    yield from _many("assign", new)
 
 
-def save_roles(connection: Connection, after: Mapping[str, Aggregate]) -> None:
-    roles = [r for r in after.values() if isinstance(r, Role)]
-    _upsert(connection, "roles", _ROLE_FIELDS, [_role_row(r) for r in roles])
+def saving_roles(after: Mapping[str, Aggregate]) -> Iterator[Statement]:
+    yield from _many("save_roles", [_role_row(r) for r in after.values() if isinstance(r, Role)])
 
 
-def save_history(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    _many(connection, f"INSERT INTO history ({_HISTORY_FIELDS}) VALUES %s", rows)  # noqa: S608  (constants)
+def saving_history(rows: Sequence[Row]) -> Iterator[Statement]:
+    yield from _many("save_history", rows)
 
 
-def save_undecodable(connection: Connection, rejections: Sequence[Rejection]) -> None:
+def saving_undecodable(rejections: Sequence[Rejection]) -> Iterator[Statement]:
     rows = [
         (r.record.partition, r.record.offset, r.reason, r.record.recorded_at) for r in rejections
     ]
-    _many(
-        connection,
-        'INSERT INTO undecodable (partition, "offset", reason, recorded_at) VALUES %s',
-        rows,
-    )
+    yield from _many("save_undecodable", rows)
 
 
 def history_row(
@@ -94,7 +150,7 @@ def history_row(
     version: int | None,
     rejected: str | None,
     changed: list[dict[str, Any]],
-) -> tuple[Any, ...]:
+) -> Row:
     return (
         stamp.partition,
         stamp.offset,
@@ -109,11 +165,11 @@ def history_row(
         event.actor,
         event.correlation_id,
         event.causation_id,
-        Json(changed),
+        json.dumps(changed),
     )
 
 
-def _user_row(user: User) -> tuple[Any, ...]:
+def _user_row(user: User) -> Row:
     return (
         user.id,
         user.version,
@@ -121,7 +177,7 @@ def _user_row(user: User) -> tuple[Any, ...]:
         unique_key(user.email),
         user.name,
         user.locale,
-        Json(user.attributes),
+        json.dumps(user.attributes),
         user.status,
         user.created_at,
         user.updated_at,
@@ -132,14 +188,14 @@ def _user_row(user: User) -> tuple[Any, ...]:
     )
 
 
-def _role_row(role: Role) -> tuple[Any, ...]:
+def _role_row(role: Role) -> Row:
     return (
         role.id,
         role.version,
         role.name,
         unique_key(role.name),
         role.description,
-        list(role.permissions),
+        array(role.permissions),
         role.created_at,
         role.updated_at,
         role.deleted_at,
@@ -148,24 +204,13 @@ def _role_row(role: Role) -> tuple[Any, ...]:
     )
 
 
-def _columns(stamp: Stamp | None) -> tuple[Any, ...]:
+def _columns(stamp: Stamp | None) -> Row:
     assert stamp is not None
     return (stamp.recorded_at, stamp.partition, stamp.offset)
 
 
-def _upsert(connection: Connection, table: str, fields: str, rows: list[tuple[Any, ...]]) -> None:
-    names = [name.strip() for name in fields.split(",")][1:]
-    changed = ", ".join(f"{name} = excluded.{name}" for name in names)
-    _many(
-        connection,
-        f"INSERT INTO {table} ({fields}) VALUES %s ON CONFLICT (id) DO UPDATE SET {changed}",  # noqa: S608  (constants)
-        rows,
-    )
-
-
-def _many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def _many(name: str, rows: Sequence[Row]) -> Iterator[Statement]:
+    """Execute a prepared statement with the rows' columns, if there are rows."""
     if rows:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, psycopg2.extensions.connection)
-        with driver.cursor() as cursor:
-            execute_values(cursor, statement, rows, page_size=1_000)
+        columns = [array(column) for column in zip(*rows, strict=True)]
+        yield f"EXECUTE {name} ({', '.join(['%s'] * len(columns))})", columns
