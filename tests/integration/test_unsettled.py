@@ -1,10 +1,22 @@
 """What becomes of admissions that nobody settles, and of those that are settled for long."""
 
+from datetime import UTC, datetime
+
 import pytest
 from integration.desks import Desk, create, in_log, project, rename
 from sqlalchemy import Engine, text
 
-from rollcall_user_management.admission.store import lease_unappended, prune
+from rollcall_events import Position, Recorded
+from rollcall_events.ids import uuid7
+from rollcall_events.postgres import Wire
+from rollcall_user_management.admission.store import (
+    PREPARE_MARK,
+    PREPARE_SETTLE,
+    lease_unappended,
+    mark_appended,
+    prune,
+    settling,
+)
 from rollcall_user_management.admission.transaction import Admission, Answered, read
 from rollcall_user_management.commands.judging import question_of
 
@@ -49,3 +61,43 @@ def test_answers_are_kept_for_a_day(store: Engine, desk: Desk) -> None:
         assert prune(connection, 10) == 0
         left = connection.execute(text("SELECT count(*) FROM answers")).scalar_one()
     assert left == 0
+
+
+_SCANS = "SELECT pg_stat_get_xact_numscans('admissions'::regclass) AS n"  # of this transaction
+_MANY = text(
+    "INSERT INTO admissions (event_id, key, version, command_id, topic, value, headers, answer,"
+    " append_again_at, settled_at) SELECT gen_random_uuid(), gen_random_uuid(), 1, n, 'users', '',"
+    " '{}', '', now() - interval '1 h', now() FROM generate_series(1, 10000) AS n"
+)
+
+
+def test_settled_admissions_are_never_scanned(store: Engine, desk: Desk) -> None:
+    """Whatever the planner knew when it first saw a statement, and of a table not yet analysed."""
+    place = Recorded(Position("users", 1, 2), datetime.now(UTC))
+
+    with Wire(store, PREPARE_MARK + PREPARE_SETTLE) as wire:
+
+        def pass_by() -> int:
+            wire.send("BEGIN")
+            mark_appended(wire, [(uuid7(), place)])
+            wire.send(*settling([(uuid7(), uuid7(), place)]))
+            return _scans_until_rollback(wire)
+
+        def judge() -> int:
+            read(desk.wire, [question_of(create("ada@x.org"))])
+            return _scans_until_rollback(desk.wire)
+
+        assert (pass_by(), judge()) == (0, 0)  # planned on an empty table
+        with store.begin() as connection:
+            connection.execute(_MANY)
+        assert (pass_by(), judge()) == (0, 0)
+    with store.begin() as connection:
+        assert lease_unappended(connection, 10) == []
+        assert prune(connection, 10) == 0
+        assert connection.execute(text(_SCANS)).scalar_one() == 0
+
+
+def _scans_until_rollback(wire: Wire) -> int:
+    (row,) = wire.send(_SCANS)
+    wire.send("ROLLBACK")
+    return int(row.n)

@@ -123,6 +123,14 @@ def decode(record: RawRecord, partitions: int) -> Event:
     )
 
 
+def check_readable(event: UnpublishedEvent, record: Record) -> None:
+    """Raise Malformed where `decode` would refuse the record of this event for what is in it."""
+    _headers(record.headers)
+    if len(record.value) > MAX_VALUE_BYTES:
+        raise Malformed("the value is absent or too large")
+    _check_message(event.message, EVENT_TYPES[event.type], event.key)
+
+
 def moment_of(timestamp_ms: int) -> datetime:
     """Never an error, whatever a producer wrote where the broker keeps the producer's time."""
     return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)
@@ -190,13 +198,17 @@ def _message(value: bytes | None, type_: EventType, key: str) -> Message:
         message.ParseFromString(value)
     except DecodeError:
         raise Malformed("the value does not decode") from None
+    _check_message(message, type_, key)
+    return message
+
+
+def _check_message(message: Message, type_: EventType, key: str) -> None:
     if getattr(message, type_.id_field) != key:
         raise Malformed("the key disagrees with the message")
     for field in message.DESCRIPTOR.fields:
         if field.name.endswith("_id") and not is_uuid(getattr(message, field.name)):
             raise Malformed(f"the field {field.name} is not a UUID")
     check_storable(message)
-    return message
 
 
 def check_storable(message: Message) -> None:

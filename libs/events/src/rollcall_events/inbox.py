@@ -233,12 +233,9 @@ def _handle(wire: Wire, subscription: Subscription, accepted: _Accepted) -> Sequ
     return subscription.end(transaction, accepted.rejections)
 
 
-# Planned once for any number of records. Every table is reached by an index, whatever the planner
-# believes of tables that were empty a moment ago. The offsets are locked by a statement before the
-# one that reads, so that a stale owner waits, then sees what the other has committed, and stops.
+# The offsets are locked by a statement before the one that reads, so that a stale owner waits, then
+# sees what the other has committed, and stops.
 _PREPARE = """
-SET plan_cache_mode = force_generic_plan;
-SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 PREPARE claim (text, int[]) AS
   SELECT 1 FROM offsets WHERE topic = $1 AND partition = ANY ($2) ORDER BY partition FOR UPDATE;
 PREPARE known (text, int[], uuid[], uuid[]) AS

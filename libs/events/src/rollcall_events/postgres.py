@@ -13,12 +13,20 @@ import psycopg2.extensions
 from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import Engine
 
+# A statement is planned once, for any number of values, perhaps when its tables are empty. So every
+# table is reached by an index, whatever the planner believes of it.
+_PLANNING = """
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+"""
+
 
 class Wire:
     """A session that begins and ends its transactions by message, and is shared with nobody.
 
-    prepare: statements that `send` executes by name. `connection` is the same session, as
-    SQLAlchemy sees it. Every error of Postgres leaves it to its owner to `close` the wire.
+    prepare: statements that `send` executes by name, each table by an index. `connection` is the
+    same session, as SQLAlchemy sees it. Every error of Postgres leaves it to its owner to `close`
+    the wire.
     """
 
     def __init__(self, engine: Engine, prepare: str):
@@ -31,7 +39,7 @@ class Wire:
             self._cursor: psycopg2.extensions.cursor = driver.cursor(
                 cursor_factory=NamedTupleCursor
             )
-            self._cursor.execute(prepare)
+            self._cursor.execute(_PLANNING + prepare)
         except BaseException:
             self.close()
             raise

@@ -11,6 +11,7 @@ from rollcall.users.v1.commands_pb2 import Command, CommandContext, CommandResul
 from rollcall.users.v1.queries_pb2 import ListRolesRequest, Position
 from rollcall.users.v1.queries_pb2_grpc import UserQueryServiceStub
 from rollcall_gateway import metrics, problems, rpc_errors
+from rollcall_gateway.aggregate_ids import AggregateIds
 from rollcall_gateway.call import Call
 from rollcall_gateway.coalescing import Coalescer
 from rollcall_gateway.failures import Code, Failure
@@ -43,6 +44,7 @@ class Gateway:
     def __init__(self, channel: grpc.aio.Channel, secret: bytes, document: bytes):
         self.queries = UserQueryServiceStub(channel)
         self.pages = PageTokens(secret)
+        self.ids = AggregateIds()
         self.readiness = Readiness(channel)
         self.document = document
         self._commands = Coalescer(channel)

@@ -7,7 +7,6 @@ from rollcall.users.v1.commands_pb2 import Command
 from rollcall_gateway import answers, bodies
 from rollcall_gateway.call import Call
 from rollcall_gateway.gateway import Gateway
-from rollcall_gateway.ids import uuid7
 from rollcall_gateway.patches import given, role_patch
 from rollcall_gateway.representations import Roles, role
 from rollcall_gateway.tokens import question_of
@@ -16,7 +15,7 @@ from rollcall_gateway.tokens import question_of
 async def create(gateway: Gateway, call: Call) -> Response:
     body = call.body(bodies.CreateRole)
     request = commands_pb2.CreateRoleRequest(
-        role_id=uuid7(),
+        role_id=gateway.ids.new(),
         name=body.name,
         description=body.description or "",
         permissions=body.permissions,

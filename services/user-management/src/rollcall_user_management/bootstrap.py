@@ -58,8 +58,8 @@ def build(settings: Settings) -> Sequence[Component]:
     postgres = Postgres(settings.database_url, schema)
     engine, executor = postgres.engine, postgres.executor
     publisher = Publisher(settings.kafka, "users", f"/services/{SERVICE}")
-    marker = Marker(engine)
     positions = Positions(engine, schema)
+    marker = Marker(engine, positions.has_passed)
     projection = subscription(schema)
     guard = Guard(engine, settings.kafka, projection.group, rejoin=lambda: consumer.rejoin())
     lanes = Lanes(engine, publisher, marker.mark, positions.topic_id, guard.passes)

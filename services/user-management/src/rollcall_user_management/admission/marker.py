@@ -4,12 +4,13 @@ import contextlib
 import logging
 import queue
 import threading
+from collections.abc import Callable
 
 import psycopg2
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from rollcall_events import Recorded
+from rollcall_events import Position, Recorded
 from rollcall_events.postgres import Wire
 from rollcall_user_management.admission.store import PREPARE_MARK, mark_appended
 
@@ -17,20 +18,22 @@ log = logging.getLogger(__name__)
 
 _GROUP = 500
 _QUEUE = 10_000
-_GATHER = 0.02  # seconds; what the projection settles meanwhile is not written once more
+_GATHER = 0.02  # seconds, in which the projection settles most of what is to be marked
 # Each statement is a transaction, of which nobody waits for the disk.
-_PREPARE = "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;" + PREPARE_MARK
+_PREPARE = "SET synchronous_commit = off;" + PREPARE_MARK
 
 
 class Marker:
-    """Marks admissions from one thread.
+    """Marks admissions from one thread. settled: whether the projection is known to have passed a
+    place, and so to have settled what stands there, which needs no mark any more.
 
     A mark that is lost (Postgres away, queue full) costs a second copy of the event in the log,
     which every consumer drops, and delays the aggregate's next command; nothing else.
     """
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, settled: Callable[[Position], bool]):
         self._engine = engine
+        self._settled = settled
         self._queue: queue.Queue[tuple[str, Recorded] | None] = queue.Queue(_QUEUE)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="marker", daemon=True)
@@ -56,9 +59,11 @@ class Marker:
         while (first := self._queue.get()) is not None:
             self._stopping.wait(_GATHER)
             group, ended = self._group(first)
+            unsettled = [(id_, place) for id_, place in group if not self._settled(place.position)]
             try:
-                wire = wire or Wire(self._engine, _PREPARE)
-                mark_appended(wire, group)
+                if unsettled:
+                    wire = wire or Wire(self._engine, _PREPARE)
+                    mark_appended(wire, unsettled)
             except (SQLAlchemyError, psycopg2.Error) as error:
                 log.warning("marks were lost", extra={"reason": type(error).__name__})
                 if wire is not None:

@@ -25,7 +25,7 @@ def _pending(collection: str) -> str:
     'type', p.headers->>'ce_type', 'value', encode(p.value, 'base64'),
     'recorded_at', extract(epoch FROM p.recorded_at), 'partition', p.partition,
     'offset', p."offset", 'appended', p.appended_at IS NOT NULL) ORDER BY p.version)
-  FROM admissions p WHERE p.key = w.key AND p.settled_at IS NULL
+  FROM admissions p WHERE p.key = w.key AND p.settled_at IS NULL AND p.version > 0
    AND p.headers->>'ce_subject' = {collection} || '/' || w.key) AS pending"""  # noqa: S608  (constants)
 
 

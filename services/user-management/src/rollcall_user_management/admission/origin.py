@@ -16,13 +16,13 @@ from rollcall_events import Refused, Topic
 
 # The timeline that is written to, which a promotion has changed as soon as it is over.
 _SYSTEM_ID = "(SELECT system_identifier::text FROM pg_control_system())"
-_TIMELINE = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+TIMELINE = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+
+# What a session can ask once: neither changes while it lasts.
+SESSION = f"{_SYSTEM_ID} || '/' || extract(epoch FROM pg_postmaster_start_time())::text"
 
 # Of one start of one Postgres: nothing can be put back in it without another.
-INCARNATION = (
-    f"{_SYSTEM_ID} || '/' || {_TIMELINE} || '/' ||"
-    " extract(epoch FROM pg_postmaster_start_time())::text"
-)
+INCARNATION = f"{SESSION} || '/' || {TIMELINE}"
 
 
 def look(connection: Connection) -> Any:
@@ -116,18 +116,18 @@ _LOOK = text(
 )
 _MAKE = text(
     "INSERT INTO origin (cluster_id, topic_id, system_id, timeline)"  # noqa: S608
-    f" VALUES (:cluster_id, :topic_id, {_SYSTEM_ID}, {_TIMELINE}) ON CONFLICT DO NOTHING"
+    f" VALUES (:cluster_id, :topic_id, {_SYSTEM_ID}, {TIMELINE}) ON CONFLICT DO NOTHING"
 )
 # held_here: since this start of Postgres, so that no restore can have brought the hold with it.
 _LOCK = text(
     f"SELECT o.*, {INCARNATION} AS incarnation,"  # noqa: S608
-    f" {_SYSTEM_ID} AS system_id_now, {_TIMELINE} AS timeline_now,"
+    f" {_SYSTEM_ID} AS system_id_now, {TIMELINE} AS timeline_now,"
     " coalesce(held_since >= pg_postmaster_start_time(), false) AS held_here"
     " FROM origin o FOR UPDATE"
 )
 _STORED = text("SELECT partition, next_offset FROM offsets WHERE topic = :topic")
 _HOLD = text(
-    f"UPDATE origin SET system_id = {_SYSTEM_ID}, timeline = {_TIMELINE},"  # noqa: S608
+    f"UPDATE origin SET system_id = {_SYSTEM_ID}, timeline = {TIMELINE},"  # noqa: S608
     " held_since = clock_timestamp(), reason = :reason, ends = NULL"
 )
 _ENDS_WANTED = text(

@@ -14,6 +14,7 @@ from rollcall_user_management.admission.store import lease_unappended, prune
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between looks
+PRUNE_INTERVAL = 30.0  # seconds
 _LIMIT = 500
 
 
@@ -40,10 +41,13 @@ class Recovery:
         self._thread.join(timeout=3)
 
     def _run(self) -> None:
+        pruned = time.monotonic()
         while not self._stopping.wait(INTERVAL):
             try:
                 self.once()
-                self._prune()
+                if time.monotonic() - pruned > PRUNE_INTERVAL:
+                    self._prune()
+                    pruned = time.monotonic()
             except Exception as error:
                 if not isinstance(error, LogUnavailable) and not is_transient(error):
                     log.exception("recovery ended")

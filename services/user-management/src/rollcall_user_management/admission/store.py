@@ -60,24 +60,25 @@ def _columns(places: Places) -> Sequence[str]:
     )
 
 
-# Compared with a statement's one moment: by clock_timestamp(), which moves while the statement
-# runs, no index could be searched.
+# Both must stay searches of an index, whatever the planner believes of a table that was empty a
+# moment ago: so they are ordered by what they look for, and compare it with the statement's one
+# moment. By clock_timestamp(), which moves while a statement runs, no index can be searched.
 _LEASE = text(
     "UPDATE admissions SET attempts = attempts + 1, append_again_at = clock_timestamp()"
     " + make_interval(secs => least(:first * 2 ^ least(attempts, 5), 60))"
     " WHERE event_id IN (SELECT event_id FROM admissions"
     "  WHERE appended_at IS NULL AND settled_at IS NULL AND attempts >= 0"
     "   AND append_again_at < statement_timestamp()"
-    "  ORDER BY event_id LIMIT :limit FOR UPDATE SKIP LOCKED)"
+    "  ORDER BY append_again_at LIMIT :limit FOR UPDATE SKIP LOCKED)"
     " RETURNING event_id::text AS event_id, key::text AS key, topic, value, headers"
 )
 _PRUNE = text(
     "WITH settled AS (DELETE FROM admissions WHERE event_id IN (SELECT event_id FROM admissions"
     "  WHERE settled_at < statement_timestamp() - make_interval(hours => :hours)"
-    "  LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1),"
+    "  ORDER BY settled_at LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1),"
     " kept AS (DELETE FROM answers WHERE command_id IN (SELECT command_id FROM answers"
     "  WHERE kept_at < statement_timestamp() - make_interval(hours => :hours)"
-    "  LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1)"
+    "  ORDER BY kept_at LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING 1)"
     " SELECT greatest((SELECT count(*) FROM settled), (SELECT count(*) FROM kept))"
 )
 

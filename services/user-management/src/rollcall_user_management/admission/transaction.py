@@ -28,7 +28,7 @@ from rollcall_user_management.admission.newest import (
     newest_role,
     newest_user,
 )
-from rollcall_user_management.admission.origin import INCARNATION
+from rollcall_user_management.admission.origin import SESSION, TIMELINE
 from rollcall_user_management.admission.store import RECOVER_AFTER
 from rollcall_user_management.domain.decide import Claim
 from rollcall_user_management.domain.state import Role, User
@@ -111,13 +111,10 @@ class Admission:
 
 _COLLECTION = {User: "users", Role: "roles"}
 
-# Planned once for any number of commands. Every table is reached by an index, whatever the
-# planner believes of tables that were empty a moment ago.
 _PREPARE = f"""
 SET lock_timeout = '{int(LOCK_TIMEOUT * 1000)}ms';
 SET statement_timeout = '5s';
-SET plan_cache_mode = force_generic_plan;
-SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+SELECT set_config('rollcall.session', {SESSION}, false);
 PREPARE lock_all (bigint[]) AS SELECT pg_advisory_xact_lock(l) FROM unnest($1) AS l;
 PREPARE newest_roles (uuid[]) AS {ROLES};
 PREPARE facts (text[], text[], uuid[], text[], text[], text[]) AS
@@ -127,9 +124,10 @@ SELECT {USER_COLUMNS}, {PENDING}, {USER_ROLES},
   k.answer AS kept_answer, k.fingerprint AS kept_fingerprint,
   CASE w.collection WHEN 'users' THEN r.id IS NOT NULL ELSE u.id IS NOT NULL END
     OR EXISTS (SELECT 1 FROM admissions o WHERE o.key = w.key AND o.settled_at IS NULL
+                AND o.version > 0
                 AND o.headers->>'ce_subject' <> w.collection || '/' || w.key) AS other_collection,
   others.taken, others.for_now,
-  (SELECT {INCARNATION}) AS incarnation,
+  (SELECT current_setting('rollcall.session') || '/' || {TIMELINE}) AS incarnation,
   EXISTS (SELECT 1 FROM origin WHERE held_since IS NOT NULL) AS held
 FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
      AS w (command_id, collection, key, claim, field, value, n)
@@ -140,10 +138,12 @@ LEFT JOIN answers k ON k.command_id = w.command_id
 LEFT JOIN LATERAL (
   SELECT true AS taken, bool_or(for_now OR coalesce((
            SELECT true FROM admissions h WHERE h.key = holders.key AND h.settled_at IS NULL
+              AND h.version > 0
               AND (h.claim IS NOT NULL OR h.headers->>'ce_type' LIKE '%DeletedEvent') LIMIT 1),
            false)) AS for_now
   FROM (SELECT key, true AS for_now FROM admissions
-         WHERE claim = w.claim AND settled_at IS NULL AND key <> w.key
+         WHERE claim = w.claim AND claim IS NOT NULL AND settled_at IS NULL
+           AND key <> w.key
         UNION ALL
         SELECT id, false FROM users WHERE w.field = 'email' AND email_key = w.value
            AND deleted_at IS NULL AND id <> w.key

@@ -9,9 +9,7 @@ from google.protobuf.message import Message
 
 from rollcall.users.v1 import commands_pb2 as commands
 from rollcall_events import Publisher, UnpublishedEvent
-from rollcall_events.codec import MAX_VALUE_BYTES, Malformed, RawRecord, decode
-from rollcall_events.partitioner import partition_of
-from rollcall_events.topic import PARTITIONS
+from rollcall_events.codec import MAX_VALUE_BYTES, Malformed, check_readable
 from rollcall_user_management.admission.newest import Newest
 from rollcall_user_management.admission.transaction import (
     Admission,
@@ -147,8 +145,8 @@ class Judge:
         record = self._publisher.record(event)
         if len(record.value) > MAX_VALUE_BYTES:
             raise EventTooLarge
-        try:  # what is admitted must be read back, or it would be claimed and never settled
-            decode(_raw(record), PARTITIONS)
+        try:  # what is admitted must be readable, or it would be claimed and never settled
+            check_readable(event, record)
         except Malformed as error:
             raise InvalidFields([("body", str(error))]) from None
         after = evolve(state, message, Stamp(event.time, -1, -1))
@@ -215,8 +213,3 @@ def fingerprint(command: Any) -> bytes:
     name = type(command).__name__.encode()
     content = bare.SerializeToString(deterministic=True)
     return hashlib.blake2b(content, digest_size=16, person=name[:16]).digest()
-
-
-def _raw(record: Any) -> RawRecord:
-    partition = partition_of(record.key, PARTITIONS)
-    return RawRecord(record.topic, partition, 0, record.key, record.value, record.headers, 0)

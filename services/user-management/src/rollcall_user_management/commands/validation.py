@@ -3,9 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.struct_pb2 import Struct, Value
 
 from rollcall.users.v1 import commands_pb2 as pb
@@ -45,20 +47,24 @@ def validated(command: Any) -> Any:
     tidy = type(command)()
     tidy.CopyFrom(command)
     problems = [*_context(tidy.context), *_ids(tidy)]
-    for name, check in _CHECKS.items():
-        if _given(tidy, name):
-            problems += ((name, problem) for problem in check(tidy, name))
+    for name, optional in _fields(command.DESCRIPTOR):
+        if not optional or tidy.HasField(name):
+            problems += ((name, problem) for problem in _CHECKS[name](tidy, name))
     if problems:
         raise InvalidFields(problems)
     return tidy
 
 
-def _given(command: Any, name: str) -> bool:
-    """Whether the command has the field and, where it may be absent, the caller gave it."""
-    field = command.DESCRIPTOR.fields_by_name.get(name)
-    if field is None:
-        return False
-    return not field.has_presence or command.HasField(name)
+@cache
+def _fields(descriptor: Descriptor) -> tuple[tuple[str, bool], ...]:
+    """A command's fields that are checked, and whether a caller may leave them out."""
+    fields = descriptor.fields_by_name
+    return tuple((name, fields[name].has_presence) for name in _CHECKS if name in fields)
+
+
+@cache
+def _id_fields(descriptor: Descriptor) -> tuple[str, ...]:
+    return tuple(n for n in ("user_id", "role_id") if n in descriptor.fields_by_name)
 
 
 def _context(context: pb.CommandContext) -> Iterator[Problem]:
@@ -75,8 +81,8 @@ def _context(context: pb.CommandContext) -> Iterator[Problem]:
 
 
 def _ids(command: Any) -> Iterator[Problem]:
-    for name in ("user_id", "role_id"):
-        if name in command.DESCRIPTOR.fields_by_name and not is_uuid(getattr(command, name)):
+    for name in _id_fields(command.DESCRIPTOR):
+        if not is_uuid(getattr(command, name)):
             yield name, "must be a UUID in lower case"
 
 

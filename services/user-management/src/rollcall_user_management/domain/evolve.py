@@ -8,18 +8,19 @@ from rollcall.users.v1 import events_pb2 as pb
 from rollcall_user_management.domain.attributes import to_dict
 from rollcall_user_management.domain.state import Role, Stamp, User, unique_key
 
+Changes = dict[str, Any]
 
-def _user_created(user: User, event: pb.UserCreatedEvent, at: Stamp) -> User:
-    user = replace(user, created_at=at.recorded_at)
+
+def _user_created(user: User, event: pb.UserCreatedEvent, at: Stamp) -> Changes:
+    return {"created_at": at.recorded_at, **_person(user, event.person, event.status, at)}
+
+
+def _user_updated(user: User, event: pb.UserUpdatedEvent, at: Stamp) -> Changes:
     return _person(user, event.person, event.status, at)
 
 
-def _user_updated(user: User, event: pb.UserUpdatedEvent, at: Stamp) -> User:
-    return _person(user, event.person, event.status, at)
-
-
-def _person(user: User, person: pb.Person, status: "pb.UserStatus.ValueType", at: Stamp) -> User:
-    changes: dict[str, Any] = {
+def _person(user: User, person: pb.Person, status: "pb.UserStatus.ValueType", at: Stamp) -> Changes:
+    changes: Changes = {
         name: getattr(person, name) for name in ("email", "name", "locale") if person.HasField(name)
     }
     if person.HasField("attributes"):
@@ -29,52 +30,53 @@ def _person(user: User, person: pb.Person, status: "pb.UserStatus.ValueType", at
     same = unique_key(changes.get("email", user.email)) == unique_key(user.email)
     if not same or user.email_since is None:
         changes["email_since"] = at
-    return replace(user, **changes)
+    return changes
 
 
-def _user_deleted(user: User, event: pb.UserDeletedEvent, at: Stamp) -> User:
-    return replace(user, deleted_at=at.recorded_at, roles={})
+def _user_deleted(user: User, event: pb.UserDeletedEvent, at: Stamp) -> Changes:
+    return {"deleted_at": at.recorded_at, "roles": {}}
 
 
-def _logged_in(user: User, event: pb.UserLoggedInEvent, at: Stamp) -> User:
-    return replace(user, last_login_at=at.recorded_at)
+def _logged_in(user: User, event: pb.UserLoggedInEvent, at: Stamp) -> Changes:
+    return {"last_login_at": at.recorded_at}
 
 
-def _role_assigned(user: User, event: pb.RoleAssignedToUserEvent, at: Stamp) -> User:
-    return replace(user, roles={**user.roles, event.role_id: event.role_name})
+def _role_assigned(user: User, event: pb.RoleAssignedToUserEvent, at: Stamp) -> Changes:
+    return {"roles": {**user.roles, event.role_id: event.role_name}}
 
 
-def _role_unassigned(user: User, event: pb.RoleUnassignedFromUserEvent, at: Stamp) -> User:
-    return replace(user, roles={k: v for k, v in user.roles.items() if k != event.role_id})
+def _role_unassigned(user: User, event: pb.RoleUnassignedFromUserEvent, at: Stamp) -> Changes:
+    return {"roles": {k: v for k, v in user.roles.items() if k != event.role_id}}
 
 
-def _role_created(role: Role, event: pb.RoleCreatedEvent, at: Stamp) -> Role:
-    return replace(
-        role,
-        name=event.name,
-        description=event.description,
-        permissions=tuple(event.permissions),
-        created_at=at.recorded_at,
-        name_since=at,
-    )
+def _role_created(role: Role, event: pb.RoleCreatedEvent, at: Stamp) -> Changes:
+    return {
+        "name": event.name,
+        "description": event.description,
+        "permissions": tuple(event.permissions),
+        "created_at": at.recorded_at,
+        "name_since": at,
+    }
 
 
-def _role_updated(role: Role, event: pb.RoleUpdatedEvent, at: Stamp) -> Role:
+def _role_updated(role: Role, event: pb.RoleUpdatedEvent, at: Stamp) -> Changes:
+    changes: Changes = {}
     if event.HasField("name"):
         same = unique_key(event.name) == unique_key(role.name)
-        role = replace(role, name=event.name, name_since=role.name_since if same else at)
+        changes |= {"name": event.name, "name_since": role.name_since if same else at}
     if event.HasField("description"):
-        role = replace(role, description=event.description)
+        changes["description"] = event.description
     if event.HasField("permissions"):
-        role = replace(role, permissions=tuple(event.permissions.values))
-    return role
+        changes["permissions"] = tuple(event.permissions.values)
+    return changes
 
 
-def _role_deleted(role: Role, event: pb.RoleDeletedEvent, at: Stamp) -> Role:
-    return replace(role, deleted_at=at.recorded_at)
+def _role_deleted(role: Role, event: pb.RoleDeletedEvent, at: Stamp) -> Changes:
+    return {"deleted_at": at.recorded_at}
 
 
-EVOLVE: Mapping[type[Any], Callable[[Any, Any, Stamp], Any]] = {
+# What of the state an event changes, beside what every event does.
+EVOLVE: Mapping[type[Any], Callable[[Any, Any, Stamp], Changes]] = {
     pb.UserCreatedEvent: _user_created,
     pb.UserUpdatedEvent: _user_updated,
     pb.UserDeletedEvent: _user_deleted,
@@ -95,8 +97,7 @@ S = TypeVar("S", bound=User | Role)
 
 def evolve(state: S, event: Any, at: Stamp) -> S:
     """The state after the event, one version on unless the event is a fact without one."""
-    after: S = EVOLVE[type(event)](state, event, at)
-    stamped: dict[str, Any] = {"last": at}
+    changes = EVOLVE[type(event)](state, event, at) | {"last": at}
     if type(event) not in FACTS:
-        stamped |= {"version": state.version + 1, "updated_at": at.recorded_at}
-    return replace(after, **stamped)
+        changes |= {"version": state.version + 1, "updated_at": at.recorded_at}
+    return replace(state, **changes)

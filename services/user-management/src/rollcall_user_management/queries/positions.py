@@ -11,6 +11,7 @@ import psycopg2.extensions
 from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import queries_pb2 as pb
+from rollcall_events import Position
 from rollcall_events.topic import PARTITIONS, Topic
 from rollcall_service.postgres import is_transient
 
@@ -57,6 +58,10 @@ class Positions:
 
     def set_topic(self, topic: Topic | None) -> None:
         self._log_id = topic.id if topic else None
+
+    def has_passed(self, position: Position) -> bool:
+        """Whether the read store is known to hold this place of the log."""
+        return self._next.get(position.partition, 0) > position.offset
 
     async def passed(self, after: Sequence[pb.Position], deadline: float) -> None:
         """Return when every position is in the read store.

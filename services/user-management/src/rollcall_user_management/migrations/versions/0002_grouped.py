@@ -18,6 +18,11 @@ def upgrade() -> None:
         "CREATE INDEX admissions_append_again ON admissions (append_again_at)"
         " WHERE settled_at IS NULL AND attempts >= 0"
     )
+    # `version` likewise: what is looked for by its claim must not be, among all that is unsettled.
+    op.execute("DROP INDEX admissions_key")
+    op.execute(
+        "CREATE INDEX admissions_key ON admissions (key) WHERE settled_at IS NULL AND version > 0"
+    )
     op.execute("DROP INDEX admissions_settled")
     op.execute(
         "CREATE INDEX admissions_settled ON admissions (settled_at) WHERE settled_at IS NOT NULL"
