@@ -95,3 +95,11 @@ def test_a_wrong_setting_fails_up_in_one_line(
     monkeypatch.setenv("GATEWAY_PORT", "http")
     assert main(["up"]) == FAILED
     assert "GATEWAY_PORT" in capsys.readouterr().err
+
+
+def test_a_mail_is_shown_as_its_service_renders_it(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mail", "preview", "welcome", "--locale", "fr"]) == OK
+    assert capfd.readouterr().out.startswith("Subject: Bienvenue sur Rollcall\n")
+    assert main(["mail", "preview", "no_such"]) == USAGE

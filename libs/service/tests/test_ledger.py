@@ -1,9 +1,11 @@
 """The ledger on a real Postgres: what is added, what may be taken, and what is recorded."""
 
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -128,8 +130,72 @@ def test_only_the_earliest_open_row_of_a_recipient(connection: Connection) -> No
     first = leased(connection)
     assert [d.recipient for d in first] == ["ada", "bob"]
     assert take(connection) == []  # the second to ada waits behind the leased one
-    ledger.record_sent(connection, first[0])
+    ledger.record_sent(connection, [first[0]])
     connection.commit()
+    assert take(connection) == ["ada"]
+
+
+def test_who_is_owed_thousands_is_looked_at_once(connection: Connection) -> None:
+    """And is still served one by one, as each is done."""
+    for _ in range(5):
+        owe(connection, "ada")
+    connection.execute(
+        text(
+            'INSERT INTO deliveries (event_key, event_id, topic, partition, "offset", kind,'
+            " recipient, payload, state) SELECT gen_random_uuid(), gen_random_uuid(), 'users', 0,"
+            " n, 'welcome', 'ada', '{}', 'pending' FROM generate_series(1, 1995) n"
+        )
+    )
+    connection.commit()
+    owe(connection, "bob")
+    assert take(connection) == ["ada", "bob"]
+    assert take(connection) == []
+    due = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND due_at <= now()"
+    assert connection.execute(text(due)).scalar_one() == 2  # the two that are leased
+    assert ledger.next_due(connection) is None
+    for number in (1, 2, 3):
+        (row,) = connection.execute(
+            text("SELECT * FROM deliveries WHERE recipient = 'ada' AND lease_until IS NOT NULL")
+        ).all()
+        assert row.id == number
+        ledger.record_sent(connection, [held(row)])
+        connection.commit()
+        assert take(connection) == ["ada"]
+
+
+def held(row: Any) -> Delivery:
+    cause = (str(row.event_key), str(row.event_id))
+    return Delivery(row.id, *cause, row.kind, row.recipient, {}, 1, 0)
+
+
+def test_who_fails_wakes_the_next_as_well(connection: Connection) -> None:
+    owe(connection, "ada")
+    owe(connection, "ada")
+    (first,) = leased(connection)
+    assert take(connection) == []
+    ledger.record_not_sent(connection, first, "one", "no such mailbox", delay=None)
+    connection.commit()
+    assert [d.id for d in leased(connection)] == [first.id + 1]
+
+
+def test_whoever_is_put_behind_is_woken(engine: Engine, connection: Connection) -> None:
+    """Also if the first ends while they are being put behind it."""
+    owe(connection, "ada")
+    (first,) = leased(connection)
+    owe(connection, "ada")
+    ended = threading.Event()
+
+    def end() -> None:
+        with engine.begin() as other:
+            ledger.record_sent(other, [first])
+        ended.set()
+
+    assert ledger.take(connection, "two", limit=8, lease=LEASE) == []  # not yet committed
+    thread = threading.Thread(target=end)
+    thread.start()
+    assert not ended.wait(0.3)
+    connection.commit()
+    thread.join(10)
     assert take(connection) == ["ada"]
 
 
@@ -168,7 +234,7 @@ def test_a_stale_sender_changes_nothing_but_what_is_a_fact(connection: Connectio
     leased(connection, sender="two", now=later(LEASE + 1))
     ledger.record_not_sent(connection, stale, "one", "refused", delay=None)
     assert ledger.counts(connection)["pending"] == 1
-    ledger.record_sent(connection, stale)
+    ledger.record_sent(connection, [stale])
     assert ledger.counts(connection)["sent"] == 1
 
 
@@ -196,9 +262,9 @@ def test_spacing_puts_a_recipient_off_and_takes_the_next_one(connection: Connect
     for recipient in ("ada", "ada", "bob"):
         owe(connection, recipient)
     (first,) = leased(connection, limit=1, spacing=1.0)
-    ledger.record_sent(connection, first)
+    ledger.record_sent(connection, [first])
     connection.commit()
-    assert [d.recipient for d in leased(connection, limit=1, spacing=1.0)] == ["bob"]
+    assert [d.recipient for d in leased(connection, limit=2, spacing=1.0)] == ["bob"]
     assert 0 < (ledger.next_due(connection) or 0) <= 1.0
     assert [d.recipient for d in leased(connection, spacing=1.0, now=later(1.01))] == ["ada"]
 

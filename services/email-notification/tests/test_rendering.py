@@ -1,10 +1,12 @@
 """Every template, the choice of a locale, and mails that hold no more than they should."""
 
+import re
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import default
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from jinja2 import TemplateError
 
 from rollcall_email_notification.messages import compose, message_id, recipient_address
-from rollcall_email_notification.rendering import FOLDER, Renderer
+from rollcall_email_notification.rendering import Renderer
 from rollcall_service.ledger import Delivery
 from rollcall_service.sender import Permanent
 
@@ -29,7 +31,8 @@ MORE: dict[str, dict[str, Any]] = {
         "changes": ["email", "name", "locale", "attributes", "suspended", "reactivated"]
     },
 }
-KINDS = sorted({p.stem for p in (FOLDER / "en").glob("*.html")} - {"layout"})
+KINDS = Renderer().kinds()
+GREETINGS = {"en": "Hello", "de": "Hallo", "fr": "Bonjour"}
 FROM = Address("Rollcall", "noreply", "rollcall.example")
 
 
@@ -39,26 +42,45 @@ def delivery(
     return Delivery(1, f"key-{event}", f"id-{event}", kind, recipient, {}, 1, 0.0)
 
 
-def test_every_handler_has_its_template() -> None:
+def test_every_handler_has_its_template_in_every_language() -> None:
     expected = ["address_changed", "farewell", "profile_changed", "role_granted", "role_revoked"]
-    assert [*expected, "sign_in", "welcome"] == KINDS
+    assert [*expected, "sign_in", "welcome"] == sorted(KINDS)
+    assert all(locales == sorted(GREETINGS) for locales in KINDS.values())
 
 
+@pytest.mark.parametrize("locale", GREETINGS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_template_renders(kind: str) -> None:
-    mail = Renderer().render(kind, PAYLOAD | MORE.get(kind, {}))
+def test_every_template_renders(kind: str, locale: str) -> None:
+    mail = Renderer().render(kind, PAYLOAD | {"locale": locale} | MORE.get(kind, {}))
     assert mail.subject
     assert "\n" not in mail.subject
-    assert mail.text.startswith("Hello Ada <b>& co</b>,\n")
+    assert mail.text.startswith(f"{GREETINGS[locale]} Ada <b>& co</b>,\n")
     assert "2026-05-04 12:30 UTC" in mail.text
-    assert "Hello Ada &lt;b&gt;&amp; co&lt;/b&gt;," in mail.html
+    assert f"{GREETINGS[locale]} Ada &lt;b&gt;&amp; co&lt;/b&gt;," in mail.html
     assert "<b>" not in mail.html
-    assert '<html lang="en">' in mail.html
+    assert f'<html lang="{locale}">' in mail.html
     assert "{{" not in mail.text + mail.html
 
 
-def test_every_change_has_words() -> None:
-    mail = Renderer().render("profile_changed", PAYLOAD | MORE["profile_changed"])
+@pytest.mark.parametrize("locale", GREETINGS)
+@pytest.mark.parametrize("kind", set(KINDS) - {"profile_changed"})
+def test_text_and_page_say_the_same(kind: str, locale: str) -> None:
+    """Whoever changes a sentence in one changes it in the other."""
+    mail = Renderer().render(
+        kind, PAYLOAD | {"name": "Ada", "locale": locale} | MORE.get(kind, {"role": "auditor"})
+    )
+    page = unescape(re.sub(r"<title>.*?</title>|<[^>]*>", " ", mail.html))
+    assert words(page) == words(mail.text)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text)
+
+
+@pytest.mark.parametrize("locale", GREETINGS)
+def test_every_change_has_words(locale: str) -> None:
+    payload = PAYLOAD | {"locale": locale} | MORE["profile_changed"]
+    mail = Renderer().render("profile_changed", payload)
     assert mail.text.count("\n  - ") == 6
     assert mail.html.count("<li>") == 6
 

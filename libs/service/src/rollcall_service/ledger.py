@@ -166,9 +166,35 @@ _COUNTS = text("""
 # like it are all that is ever put into a statement's text.
 _NOW = "coalesce(CAST(:now AS timestamptz), now())"
 
+_LOOKED_AT = 1_000  # rows that are due, at most, to find those that have to wait
+
 # While Postgres was away nobody could renew a lease or record an outcome, so it comes back with
 # leases that ended though their senders live. They get as long as their backoff to be heard.
 _REJOINED = "pg_postmaster_start_time() + interval '10 seconds'"
+
+# Those behind a recipient's earliest open row are due when that one is done, and not looked at
+# until then: a look must cost no more for a recipient who is owed thousands. The earliest is locked
+# while they are put behind it, so that whoever is about to end it sees them afterwards, and wakes
+# the next; one that somebody has locked already, or ended, puts nothing behind it.
+_PUT_BEHIND = text(f"""
+    WITH due AS (
+      SELECT id, recipient, (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
+                               AND e.state = 'pending' ORDER BY e.id LIMIT 1) AS first
+      FROM deliveries d WHERE state = 'pending' AND due_at <= {_NOW} AND lease_until IS NULL
+      ORDER BY due_at, id LIMIT {_LOOKED_AT}),
+    firsts AS (
+      SELECT id FROM deliveries WHERE id IN (SELECT first FROM due WHERE id <> first)
+        AND state = 'pending' FOR UPDATE SKIP LOCKED)
+    UPDATE deliveries d SET due_at = 'infinity'
+    FROM due JOIN firsts ON due.first = firsts.id WHERE d.id = due.id AND d.id <> firsts.id
+""")  # noqa: S608
+# In a later statement than the one that ended the rows, and so after whoever put others behind.
+_WAKE_NEXT = text(f"""
+    UPDATE deliveries SET due_at = {_NOW} WHERE due_at = 'infinity' AND id IN (
+      SELECT (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
+                AND e.state = 'pending' ORDER BY e.id LIMIT 1)
+      FROM deliveries d WHERE d.id = ANY (:ids))
+""")  # noqa: S608
 
 # Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
 # is leased or waits for a retry, those behind it wait too. A subquery and not NOT EXISTS, which
@@ -218,6 +244,7 @@ def take(
     of the rows that the caller is `holding` itself.
     """
     _durably(connection)
+    connection.execute(_PUT_BEHIND, {"now": now})
     taken: set[int] = set()
     while len(taken) < limit:
         values = {"limit": limit - len(taken), "taken": [*taken, *holding], "now": now}
@@ -249,7 +276,7 @@ def _lease(
 _SENT = text(f"""
     UPDATE deliveries SET state = 'sent', finished_at = {_NOW}, last_error = NULL,
            lease_until = NULL, leased_by = NULL
-    WHERE id = :id AND state = 'pending'
+    WHERE id = ANY (:ids) AND state = 'pending'
 """)  # noqa: S608
 _NOT_SENT = text(f"""
     UPDATE deliveries SET last_error = :reason, lease_until = NULL, leased_by = NULL,
@@ -265,14 +292,18 @@ _RENEW = text(f"""
 """)  # noqa: S608
 _NEXT_DUE = text(f"""
     SELECT extract(epoch FROM min(due_at) - {_NOW})::float8 FROM deliveries
-    WHERE state = 'pending' AND due_at > {_NOW}
+    WHERE state = 'pending' AND due_at > {_NOW} AND due_at < 'infinity'
 """)  # noqa: S608
 
 
-def record_sent(connection: Connection, delivery: Delivery, now: datetime | None = None) -> None:
-    """Note that the message went out: a fact, whoever holds the row by now."""
+def record_sent(
+    connection: Connection, deliveries: Sequence[Delivery], now: datetime | None = None
+) -> None:
+    """Note that messages went out: a fact, whoever holds their rows by now."""
     _durably(connection)
-    connection.execute(_SENT, {"id": delivery.id, "now": now})
+    values = {"ids": [delivery.id for delivery in deliveries], "now": now}
+    connection.execute(_SENT, values)
+    connection.execute(_WAKE_NEXT, values)
 
 
 def record_not_sent(
@@ -287,6 +318,8 @@ def record_not_sent(
     _durably(connection)
     held = {"id": delivery.id, "sender": sender, "attempts": delivery.attempts}
     connection.execute(_NOT_SENT, held | {"reason": reason, "delay": delay, "now": now})
+    if delay is None:
+        connection.execute(_WAKE_NEXT, {"ids": [delivery.id], "now": now})
 
 
 def renew(

@@ -8,15 +8,17 @@ A message goes out at least once. It is repeated at most if a sender died, stall
 or lost the provider's answer while it was in flight.
 """
 
+import contextlib
 import logging
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import psycopg2
 from prometheus_client import Counter
@@ -57,7 +59,22 @@ class Transient(Exception):
 
 
 Send = Callable[[Delivery], None]
-Record = Callable[[Connection], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one. reason: why it was not sent; again_in: seconds until it is due once more,
+    None for never."""
+
+    delivery: Delivery
+    reason: str | None = None
+    again_in: float | None = None
+
+    @property
+    def outcome(self) -> str:
+        if self.reason is None:
+            return "sent"
+        return "failed" if self.again_in is None else "put_off"
 
 
 @dataclass(frozen=True)
@@ -121,8 +138,10 @@ class Sender:
         self._turned_at = time.monotonic()
         self._renewed_at = time.monotonic()
         self._queue: SimpleQueue[Delivery | None] = SimpleQueue()  # never longer than the workers
-        self._in_hand: set[int] = set()
-        self._changed = threading.Condition()  # guards _in_hand
+        self._attempts: SimpleQueue[Attempt] = SimpleQueue()  # likewise
+        self._connection: Connection | None = None
+        self._in_hand: dict[int, Delivery] = {}  # handed out, and nothing recorded of it yet
+        self._unrecorded: list[Attempt] = []
         self._dispatcher = threading.Thread(target=self._dispatch, name="sender", daemon=True)
         # Daemons: a send that hangs must not keep the process from ending.
         self._workers = [
@@ -144,7 +163,7 @@ class Sender:
         """Whether the loop moves."""
         return self._dispatcher.is_alive() and time.monotonic() - self._turned_at < STUCK_AFTER
 
-    # The dispatcher's thread: it alone takes rows, renews leases and listens.
+    # The dispatcher's thread: it alone listens and speaks to Postgres.
 
     def _dispatch(self) -> None:
         backoff = FIRST_BACKOFF
@@ -165,78 +184,116 @@ class Sender:
         self._wind_up()
 
     def _turn(self) -> float:
-        """Hand out what is due to free workers. Returns how long there is nothing to do, unless
-        the bell rings: a commit that added rows, a free worker, or stop()."""
+        """Record what came of attempts, and hand out what is due to free workers, in one
+        transaction. Returns how long there is nothing to do, unless the bell rings: a commit that
+        added rows, an attempt that ended, or stop()."""
         self._bell.listen()
-        self._renew()
-        taken, wait = self._take(self._held())
+        self._collect()
+        now = self._now()
+        with self._transaction() as connection:
+            self._record(connection, now)
+            self._renew(connection, now)
+            taken, wait = self._take(connection, now)
+        self._recorded()
         for delivery in taken:
+            self._in_hand[delivery.id] = delivery
             self._queue.put(delivery)
         longest = min(FALLBACK, self._lease / 3)
         return longest if wait is None else min(longest, wait)
 
-    def _take(self, held: list[int]) -> tuple[list[Delivery], float | None]:
-        free = len(self._workers) - len(held)
-        if not free:
-            return [], None
-        now = self._now()
-        with self._engine.begin() as connection:
-            taken = ledger.take(
-                connection,
-                self._id,
-                limit=free,
-                holding=held,
-                lease=self._lease,
-                spacing=self._spacing,
-                now=now,
-            )
-            wait = ledger.next_due(connection, now) if len(taken) < free else None
-        with self._changed:
-            self._in_hand |= {d.id for d in taken}
-        return taken, wait
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """On a connection that is kept from turn to turn as long as nothing goes wrong."""
+        connection, self._connection = self._connection or self._engine.connect(), None
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
 
-    def _held(self) -> list[int]:
-        with self._changed:
-            return list(self._in_hand)
+    def _collect(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._unrecorded.append(self._attempts.get_nowait())
 
-    def _renew(self) -> None:
+    def _record(self, connection: Connection, now: datetime | None) -> None:
+        sent = [attempt.delivery for attempt in self._unrecorded if attempt.reason is None]
+        if sent:
+            ledger.record_sent(connection, sent, now)
+        for attempt in self._unrecorded:
+            if attempt.reason is not None:
+                ledger.record_not_sent(
+                    connection, attempt.delivery, self._id, attempt.reason, attempt.again_in, now
+                )
+
+    def _recorded(self) -> None:
+        for attempt in self._unrecorded:
+            del self._in_hand[attempt.delivery.id]
+            DELIVERIES.labels(attempt.delivery.kind, attempt.outcome).inc()
+        self._unrecorded.clear()
+
+    def _renew(self, connection: Connection, now: datetime | None) -> None:
         """What is in flight stays leased while this process lives: only a death frees it."""
-        held = self._held()
-        if not held:
+        if not self._in_hand:
             self._renewed_at = time.monotonic()
         elif time.monotonic() - self._renewed_at >= self._lease / 3:
-            with self._engine.begin() as connection:
-                ledger.renew(connection, held, self._id, self._lease, self._now())
+            ledger.renew(connection, list(self._in_hand), self._id, self._lease, now)
             self._renewed_at = time.monotonic()
 
+    def _take(
+        self, connection: Connection, now: datetime | None
+    ) -> tuple[list[Delivery], float | None]:
+        free = len(self._workers) - len(self._in_hand) + len(self._unrecorded)
+        if not free:
+            return [], None
+        taken = ledger.take(
+            connection,
+            self._id,
+            limit=free,
+            holding=list(self._in_hand),
+            lease=self._lease,
+            spacing=self._spacing,
+            now=now,
+        )
+        return taken, ledger.next_due(connection, now) if len(taken) < free else None
+
     def _wind_up(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._in_hand, FINISH_WITHIN)
-            held = list(self._in_hand)
+        """Record what still ends within a moment, and let go of the rest."""
         for _ in self._workers:
             self._queue.put(None)
+        end = time.monotonic() + FINISH_WITHIN
+        self._collect()
+        with contextlib.suppress(Empty):
+            while len(self._unrecorded) < len(self._in_hand):
+                left = max(0.0, end - time.monotonic())
+                self._unrecorded.append(self._attempts.get(timeout=left))
         self._bell.close()
-        if held:
-            try:
-                with self._engine.begin() as connection:
-                    ledger.renew(connection, held, self._id, 0, self._now())
-            except (SQLAlchemyError, psycopg2.Error):
-                log.warning("leases not released; they end by themselves")
+        if self._in_hand:
+            self._let_go()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _let_go(self) -> None:
+        hanging = self._in_hand.keys() - {attempt.delivery.id for attempt in self._unrecorded}
+        try:
+            with self._transaction() as connection:
+                self._record(connection, self._now())
+                ledger.renew(connection, list(hanging), self._id, 0, self._now())
+        except (SQLAlchemyError, psycopg2.Error):
+            log.warning("leases not released; they end by themselves")
+        else:
+            self._recorded()
 
     # The workers' threads.
 
     def _work(self) -> None:
         while delivery := self._queue.get():
-            outcome, record = self._attempt(delivery)
-            self._record(record)
-            DELIVERIES.labels(delivery.kind, outcome).inc()
-            with self._changed:
-                self._in_hand.discard(delivery.id)
-                self._changed.notify_all()
+            self._attempts.put(self._attempt(delivery))
             self._bell.ring()
 
-    def _attempt(self, delivery: Delivery) -> tuple[str, Record]:
-        """Send, and return the outcome's name and how to record it."""
+    def _attempt(self, delivery: Delivery) -> Attempt:
         try:
             self._send(delivery)
         except Permanent as error:
@@ -250,33 +307,12 @@ class Sender:
             delay = self._schedule.delay(delivery, None, self._jitter)
             return self._failure(delivery, f"unexpected: {type(error).__name__}", delay)
         log.info("sent", extra=_named(delivery))
-        return "sent", lambda c: ledger.record_sent(c, delivery, self._now())
+        return Attempt(delivery)
 
-    def _failure(self, delivery: Delivery, reason: str, delay: float | None) -> tuple[str, Record]:
+    def _failure(self, delivery: Delivery, reason: str, delay: float | None) -> Attempt:
         delay = None if delay is None else max(delay, self._spacing)
-        outcome = "failed" if delay is None else "put_off"
         log.warning("not sent", extra=_named(delivery) | {"reason": reason, "again_in": delay})
-        return outcome, lambda c: ledger.record_not_sent(
-            c, delivery, self._id, reason, delay, self._now()
-        )
-
-    def _record(self, record: Record) -> None:
-        """Commit an outcome, waiting for Postgres if it is away."""
-        backoff = FIRST_BACKOFF
-        while True:
-            try:
-                with self._engine.begin() as connection:
-                    record(connection)
-                return
-            except SQLAlchemyError as error:
-                if not is_transient(error):
-                    log.exception("an outcome cannot be recorded")
-                    self.failed.set()
-                    return
-                log.warning("an outcome waits", extra={"reason": type(error).__name__})
-            if self._stopping.wait(backoff):
-                return  # the lease ends, and another sender finds out anew
-            backoff = min(backoff * 2, LAST_BACKOFF)
+        return Attempt(delivery, reason, delay)
 
 
 def _named(delivery: Delivery) -> dict[str, object]:

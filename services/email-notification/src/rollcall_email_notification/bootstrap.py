@@ -23,8 +23,8 @@ WORKERS = 8
 def build(settings: Settings) -> Sequence[Component]:
     """The service's components in the order of their start."""
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
-    # Each worker, the dispatcher, the consumer, its callbacks and the counts: one connection.
-    engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=WORKERS + 4)
+    # The sender, the consumer, its callbacks and the counts: a connection each.
+    engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=4)
     store = LedgerStore(engine, "rollcall_email_notification", SCHEMA)
     sender = Sender(
         engine,
@@ -44,9 +44,6 @@ def build(settings: Settings) -> Sequence[Component]:
         settings.management_port,
         healthy=lambda: consumer.healthy() and sender.healthy(),
         ready=lambda: consumer.ready() and sender.healthy(),
-        status=lambda: (
-            replica_status(settings.replica_id, SERVICE, SUBSCRIPTION.topic, consumer.status())
-            | {"deliveries": store.counts.read()}
-        ),
+        status=status,
     )
     return [management, store, sender, consumer]

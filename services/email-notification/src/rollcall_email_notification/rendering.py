@@ -47,6 +47,16 @@ class Renderer:
         subject, _, body = text.partition("\n")
         return Rendered(locale, " ".join(subject.split()), body.strip() + "\n", html)
 
+    def kinds(self) -> dict[str, list[str]]:
+        """Every kind of mail, and the locales it is there in."""
+        found: dict[str, list[str]] = {}
+        for path in sorted(self._templates.values()):
+            locale, _, name = path.partition("/")
+            kind, _, suffix = name.partition(".")
+            if suffix == "html" and self._has(locale.lower(), kind):
+                found.setdefault(kind, []).append(locale)
+        return found
+
     def choose(self, wanted: str, kind: str) -> str:
         """The locale that `kind` is there in for a BCP 47 tag: itself, its language, or English.
 
