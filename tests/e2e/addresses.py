@@ -5,11 +5,10 @@ import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rollcall_local.ports import DEFAULTS, is_free
+from rollcall_local.ports import DEFAULTS, RANGES, is_free
 
 # Below every system's ephemeral ports: what was free stays free of outgoing connections.
 _FIRST, _LAST = 20_000, 32_000
-_WIDTHS = {"USER_MANAGEMENT_PORT": 16, "MANAGEMENT_PORT": 64}
 
 # What would point the platform elsewhere. ROLLCALL_BROKER stays: it chooses what is tested.
 _NOT_OURS = {
@@ -35,10 +34,10 @@ def ports_of(variables: Mapping[str, str]) -> dict[str, int]:
 
 
 def _ports() -> Iterator[tuple[str, str]]:
-    port = _free_together(sum(_WIDTHS.get(name, 1) for name in DEFAULTS))
+    port = _free_together(sum(RANGES.get(name, 1) for name in DEFAULTS))
     for name in DEFAULTS:
         yield name, str(port)
-        port += _WIDTHS.get(name, 1)
+        port += RANGES.get(name, 1)
 
 
 def _free_together(count: int) -> int:

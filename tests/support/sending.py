@@ -34,9 +34,9 @@ class Provider:
         self.accepted.append(f"{delivery.recipient}: {delivery.payload['text']}")
 
 
-def prepare(engine: Engine) -> None:
+def prepare(engine: Engine, schema: str = SCHEMA) -> None:
     with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
         ledger.create_v1(SimpleNamespace(execute=connection.exec_driver_sql))
 
 

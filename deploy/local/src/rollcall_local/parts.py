@@ -9,7 +9,14 @@ from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
 from rollcall_local.ports import HOST, is_free
 from rollcall_local.process import Command, python
-from rollcall_local.services import SERVICES, Service, Wiring, environment, management_port
+from rollcall_local.services import (
+    SERVICES,
+    Service,
+    Wiring,
+    environment,
+    grpc_port,
+    management_port,
+)
 from rollcall_local.settings import Settings
 
 Ports = Mapping[str, int]
@@ -55,9 +62,9 @@ def replica_claims(service: Service, number: int, ports: Ports) -> list[Claim]:
     claims = [Claim(management, f"{name} (management)", "MANAGEMENT_PORT")]
     if service.name == "gateway":
         claims.append(Claim(ports["GATEWAY_PORT"], "the gateway", "GATEWAY_PORT"))
-    if service.name == "user-management":
-        port = ports["USER_MANAGEMENT_PORT"] + number - 1
-        claims.append(Claim(port, f"{name} (gRPC)", "USER_MANAGEMENT_PORT"))
+    grpc = grpc_port(service, number, ports)
+    if service.grpc and grpc:
+        claims.append(Claim(grpc, f"{name} (gRPC)", service.grpc))
     return claims
 
 

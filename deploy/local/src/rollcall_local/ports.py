@@ -9,7 +9,7 @@ HOST = "127.0.0.1"
 REPLICAS = 16  # the most replicas of one service; each has consecutive ports of its own
 
 # variable → default, all below the ports that Linux gives to outgoing connections (32768).
-# Those in _RANGES are the first of so many consecutive ones.
+# Those in RANGES are the first of so many consecutive ones.
 DEFAULTS: dict[str, int] = {
     "GATEWAY_PORT": 8080,
     "SMTP_PORT": 1025,
@@ -19,10 +19,17 @@ DEFAULTS: dict[str, int] = {
     "KAFKA_CONTROLLER_PORT": 9093,
     "POSTGRES_PORT": 5432,
     "USER_MANAGEMENT_PORT": 7051,
+    "EMAIL_NOTIFICATION_PORT": 7067,
+    "SLACK_NOTIFICATION_PORT": 7083,
     "MANAGEMENT_PORT": 7100,
 }
 
-_RANGES = {"USER_MANAGEMENT_PORT": REPLICAS, "MANAGEMENT_PORT": 4 * REPLICAS}
+RANGES = {
+    "USER_MANAGEMENT_PORT": REPLICAS,
+    "EMAIL_NOTIFICATION_PORT": REPLICAS,
+    "SLACK_NOTIFICATION_PORT": REPLICAS,
+    "MANAGEMENT_PORT": 4 * REPLICAS,
+}
 
 
 def from_env(variables: Mapping[str, str]) -> dict[str, int]:
@@ -33,7 +40,7 @@ def from_env(variables: Mapping[str, str]) -> dict[str, int]:
 
 
 def _port(name: str, value: str) -> int:
-    last = 65536 - _RANGES.get(name, 1)
+    last = 65536 - RANGES.get(name, 1)
     if not value.isdecimal() or not 1 <= int(value) <= last:
         raise PlatformError(f"{name} must be a port from 1 to {last}, not {value!r}")
     return int(value)

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit, urlunsplit
 from rollcall_local import postgres
 from rollcall_local.child import Child
 from rollcall_local.ports import HOST
-from rollcall_local.services import SERVICES, Service
+from rollcall_local.services import SERVICES, Service, grpc_port
 from rollcall_local.supervisor import Supervisor
 
 
 def report(supervisor: Supervisor) -> dict[str, Any]:
-    """Replicas come with the address of their management port: they report the rest themselves."""
+    """Replicas come with the addresses of their ports: they report the rest themselves."""
     settings, broker = supervisor.settings, supervisor.broker
     servers = settings.bootstrap_servers or f"{HOST}:{settings.ports['KAFKA_PORT']}"
     return {
@@ -28,18 +28,25 @@ def report(supervisor: Supervisor) -> dict[str, Any]:
 
 
 def _service(supervisor: Supervisor, service: Service) -> dict[str, Any]:
-    names = [service.replica(n) for n in range(1, supervisor.counts[service.name] + 1)]
-    found = [supervisor.fleet.children[name] for name in names if name in supervisor.fleet.children]
+    numbers = range(1, supervisor.counts[service.name] + 1)
+    children = supervisor.fleet.children
+    found = [(n, children[service.replica(n)]) for n in numbers if service.replica(n) in children]
     replicas = [
         {
             "id": child.part.name,
             "pid": child.pid,
             "state": child.state,
             "management": child.part.address,
+            "grpc": _grpc(supervisor, service, number),
         }
-        for child in found
+        for number, child in found
     ]
     return {"name": service.name, "group": service.group, "replicas": replicas}
+
+
+def _grpc(supervisor: Supervisor, service: Service, number: int) -> str | None:
+    port = grpc_port(service, number, supervisor.settings.ports)
+    return f"{HOST}:{port}" if port else None
 
 
 def _parts(supervisor: Supervisor) -> list[dict[str, Any]]:

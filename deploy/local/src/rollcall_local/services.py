@@ -29,6 +29,7 @@ class Service:
     replicas: int  # at first
     most: int
     variables: Callable[[Wiring, int], Variables]  # of replica 1, 2, …
+    grpc: str | None = None  # the variable of its first replica's port
 
     def replica(self, number: int) -> str:
         return f"{self.name}-{number}"
@@ -46,8 +47,7 @@ def _consumer(wiring: Wiring, role: str) -> Variables:
 
 
 def _user_management(wiring: Wiring, number: int) -> Variables:
-    port = wiring.ports["USER_MANAGEMENT_PORT"] + number - 1
-    return _consumer(wiring, "user_management") | {"GRPC_HOST": HOST, "GRPC_PORT": str(port)}
+    return _consumer(wiring, "user_management")
 
 
 def _email_notification(wiring: Wiring, number: int) -> Variables:
@@ -74,12 +74,19 @@ def _table(*services: Service) -> dict[str, Service]:
     return {service.name: service for service in services}
 
 
+USERS, MAIL, SLACK = "user-management", "email-notification", "slack-notification"
+
 SERVICES: dict[str, Service] = _table(
-    Service("user-management", "user-management", 3, REPLICAS, _user_management),
-    Service("email-notification", "email-notification", 1, REPLICAS, _email_notification),
-    Service("slack-notification", "slack-notification", 1, REPLICAS, _slack_notification),
+    Service(USERS, USERS, 3, REPLICAS, _user_management, "USER_MANAGEMENT_PORT"),
+    Service(MAIL, MAIL, 1, REPLICAS, _email_notification, "EMAIL_NOTIFICATION_PORT"),
+    Service(SLACK, SLACK, 1, REPLICAS, _slack_notification, "SLACK_NOTIFICATION_PORT"),
     Service("gateway", None, 1, 1, _gateway),
 )
+
+
+def grpc_port(service: Service, number: int, ports: Mapping[str, int]) -> int | None:
+    """None: the service serves no gRPC."""
+    return ports[service.grpc] + number - 1 if service.grpc else None
 
 
 def management_port(service: Service, number: int, first: int) -> int:
@@ -89,9 +96,15 @@ def management_port(service: Service, number: int, first: int) -> int:
 
 def environment(service: Service, number: int, wiring: Wiring) -> Variables:
     port = management_port(service, number, wiring.ports["MANAGEMENT_PORT"])
-    return service.variables(wiring, number) | {
-        "REPLICA_ID": service.replica(number),
-        "MANAGEMENT_HOST": HOST,
-        "MANAGEMENT_PORT": str(port),
-        "PYTHONUNBUFFERED": "1",
-    }
+    grpc = grpc_port(service, number, wiring.ports)
+    served = {"GRPC_HOST": HOST, "GRPC_PORT": str(grpc)} if grpc else {}
+    return (
+        service.variables(wiring, number)
+        | served
+        | {
+            "REPLICA_ID": service.replica(number),
+            "MANAGEMENT_HOST": HOST,
+            "MANAGEMENT_PORT": str(port),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )

@@ -5,9 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rollcall_cli import exits
+from rollcall_cli import deliveries, exits, mail
 from rollcall_cli.lifecycle import clean, down, up
-from rollcall_cli.mail import mail
 from rollcall_cli.output import Output
 from rollcall_cli.scale import scale
 from rollcall_cli.show_logs import logs
@@ -25,8 +24,9 @@ COMMANDS: dict[str, Handler] = {
     "down": down,
     "clean": clean,
     "token": token,
+    "deliveries": deliveries.run,
     "logs": logs,
-    "mail": mail,
+    "mail": mail.run,
     "status": status,
     "scale": scale,
 }
@@ -55,14 +55,8 @@ def parser() -> argparse.ArgumentParser:
     scaled = command("scale", "change how many replicas of a service run, now and at later starts")
     scaled.add_argument("service", choices=[n for n, s in SERVICES.items() if s.most > 1])
     scaled.add_argument("count", type=_replicas, help="1 to 16")
-    mails = commands.add_parser("mail", help="what the e-mails look like").add_subparsers(
-        dest="action", required=True, metavar="ACTION"
-    )
-    text = "an e-mail with sample values; without a kind, which there are"
-    previewed = mails.add_parser("preview", help=text, description=text, parents=[machine])
-    previewed.add_argument("kind", nargs="?", help="such as welcome")
-    previewed.add_argument("--locale", help="a language tag, such as de or fr-CA (default en)")
-    previewed.add_argument("--html", action="store_true", help="the page, not the text")
+    deliveries.add_actions(commands.add_parser("deliveries", help=deliveries.HELP), machine)
+    mail.add_actions(commands.add_parser("mail", help=mail.HELP), machine)
     return root
 
 

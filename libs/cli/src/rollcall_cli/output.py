@@ -12,7 +12,7 @@ class Output:
     def __init__(self, *, json: bool):
         self.json = json
         self.console = Console(highlight=False, soft_wrap=True)
-        self._notes = Console(highlight=False, soft_wrap=True, stderr=True)
+        self.notes = Console(highlight=False, soft_wrap=True, stderr=True)
 
     def result(self, document: Any, text: str | None = None) -> None:
         """The result as JSON where that was asked for, else as text."""
@@ -22,7 +22,7 @@ class Output:
             self.console.print(text, markup=False)
 
     def progress(self, text: str) -> None:
-        self._notes.print(text, style="dim", markup=False)
+        self.notes.print(text, style="dim", markup=False)
 
     def error(self, text: str) -> None:
-        self._notes.print(f"rollcall: {text}", markup=False)
+        self.notes.print(f"rollcall: {text}", markup=False)

@@ -301,9 +301,9 @@ def record_sent(
 ) -> None:
     """Note that messages went out: a fact, whoever holds their rows by now."""
     _durably(connection)
-    values = {"ids": [delivery.id for delivery in deliveries], "now": now}
+    values: dict[str, Any] = {"ids": [delivery.id for delivery in deliveries], "now": now}
     connection.execute(_SENT, values)
-    connection.execute(_WAKE_NEXT, values)
+    wake_next(connection, values["ids"], now)
 
 
 def record_not_sent(
@@ -319,7 +319,12 @@ def record_not_sent(
     held = {"id": delivery.id, "sender": sender, "attempts": delivery.attempts}
     connection.execute(_NOT_SENT, held | {"reason": reason, "delay": delay, "now": now})
     if delay is None:
-        connection.execute(_WAKE_NEXT, {"ids": [delivery.id], "now": now})
+        wake_next(connection, [delivery.id], now)
+
+
+def wake_next(connection: Connection, ids: Sequence[int], now: datetime | None = None) -> None:
+    """Make due what is next to the recipients of rows that ended in this transaction."""
+    connection.execute(_WAKE_NEXT, {"ids": list(ids), "now": now})
 
 
 def renew(

@@ -9,6 +9,7 @@ from rollcall_email_notification.rendering import Renderer
 from rollcall_email_notification.settings import SCHEMA, SERVICE, Settings
 from rollcall_email_notification.subscriptions import SUBSCRIPTION
 from rollcall_events import Consumer
+from rollcall_service.deliveries_server import CONNECTIONS, DeliveriesServer
 from rollcall_service.ledger_store import LedgerStore
 from rollcall_service.lifecycle import Component
 from rollcall_service.logs import configure_logging
@@ -24,7 +25,8 @@ def build(settings: Settings) -> Sequence[Component]:
     """The service's components in the order of their start."""
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
     # The sender, the consumer, its callbacks and the counts: a connection each.
-    engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=4)
+    pool = 4 + CONNECTIONS
+    engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=pool)
     store = LedgerStore(engine, "rollcall_email_notification", SCHEMA)
     sender = Sender(
         engine,
@@ -46,4 +48,5 @@ def build(settings: Settings) -> Sequence[Component]:
         ready=lambda: consumer.ready() and sender.healthy(),
         status=status,
     )
-    return [management, store, sender, consumer]
+    deliveries = DeliveriesServer(settings.grpc_host, settings.grpc_port, engine, SCHEMA)
+    return [management, store, sender, deliveries, consumer]

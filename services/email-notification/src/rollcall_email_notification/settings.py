@@ -34,6 +34,8 @@ class Settings:
     kafka: KafkaSettings
     smtp: Smtp
     mail_from: Address
+    grpc_host: str
+    grpc_port: int
     management_host: str
     management_port: int
     log_level: str
@@ -52,6 +54,8 @@ def from_env(variables: Mapping[str, str]) -> Settings:
         kafka=kafka,
         smtp=smtp_from_url(env.required("SMTP_URL", "smtp://[user:password@]host:port")),
         mail_from=_address(env.required("MAIL_FROM", "the address that mails come from")),
+        grpc_host=env.text("GRPC_HOST", "127.0.0.1"),
+        grpc_port=env.integer("GRPC_PORT", 50051, maximum=65535),
         management_host=env.text("MANAGEMENT_HOST", "127.0.0.1"),
         management_port=env.integer("MANAGEMENT_PORT", 0, maximum=65535),
         log_level=env.text("LOG_LEVEL", "INFO"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rollcall_events import Consumer
+from rollcall_service.deliveries_server import CONNECTIONS, DeliveriesServer
 from rollcall_service.ledger_store import LedgerStore
 from rollcall_service.lifecycle import Component
 from rollcall_service.logs import configure_logging
@@ -24,7 +25,8 @@ def build(settings: Settings) -> Sequence[Component]:
     """The service's components in the order of their start."""
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
     # The sender, the consumer, its callbacks and the counts: a connection each.
-    engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=4)
+    pool = 4 + CONNECTIONS
+    engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=pool)
     store = LedgerStore(engine, "rollcall_slack_notification", SCHEMA)
     sender = Sender(
         engine,
@@ -47,4 +49,5 @@ def build(settings: Settings) -> Sequence[Component]:
         ready=lambda: consumer.ready() and sender.healthy(),
         status=status,
     )
-    return [management, store, sender, consumer]
+    deliveries = DeliveriesServer(settings.grpc_host, settings.grpc_port, engine, SCHEMA)
+    return [management, store, sender, deliveries, consumer]

@@ -26,6 +26,8 @@ class Settings:
     database_url: str = field(repr=False)
     kafka: KafkaSettings
     slack: Slack
+    grpc_host: str
+    grpc_port: int
     management_host: str
     management_port: int
     log_level: str
@@ -43,6 +45,8 @@ def from_env(variables: Mapping[str, str]) -> Settings:
         database_url=env.required("DATABASE_URL", "postgresql://user:password@host:port/database"),
         kafka=kafka,
         slack=_slack(env),
+        grpc_host=env.text("GRPC_HOST", "127.0.0.1"),
+        grpc_port=env.integer("GRPC_PORT", 50051, maximum=65535),
         management_host=env.text("MANAGEMENT_HOST", "127.0.0.1"),
         management_port=env.integer("MANAGEMENT_PORT", 0, maximum=65535),
         log_level=env.text("LOG_LEVEL", "INFO"),
