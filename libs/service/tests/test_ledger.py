@@ -178,6 +178,20 @@ def test_who_fails_wakes_the_next_as_well(connection: Connection) -> None:
     assert [d.id for d in leased(connection)] == [first.id + 1]
 
 
+def test_who_was_forgotten_is_woken(connection: Connection) -> None:
+    """A sender of the version before ended the first, and woke nobody."""
+    owe(connection, "ada")
+    owe(connection, "ada")
+    leased(connection)
+    assert take(connection) == []
+    connection.execute(text("UPDATE deliveries SET state = 'sent' WHERE id = 1"))
+    connection.commit()
+    assert take(connection) == []
+    ledger.wake_forgotten(connection)
+    connection.commit()
+    assert take(connection) == ["ada"]
+
+
 def test_whoever_is_put_behind_is_woken(engine: Engine, connection: Connection) -> None:
     """Also if the first ends while they are being put behind it."""
     owe(connection, "ada")

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rollcall_cli import deliveries, exits, mail
+from rollcall_cli import deliveries, events, exits, mail
 from rollcall_cli.lifecycle import clean, down, up
 from rollcall_cli.output import Output
 from rollcall_cli.scale import scale
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Handler] = {
     "clean": clean,
     "token": token,
     "deliveries": deliveries.run,
+    "events": events.run,
     "logs": logs,
     "mail": mail.run,
     "status": status,
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     scaled = command("scale", "change how many replicas of a service run, now and at later starts")
     scaled.add_argument("service", choices=[n for n, s in SERVICES.items() if s.most > 1])
     scaled.add_argument("count", type=_replicas, help="1 to 16")
+    events.add_actions(commands.add_parser("events", help=events.HELP), machine)
     deliveries.add_actions(commands.add_parser("deliveries", help=deliveries.HELP), machine)
     mail.add_actions(commands.add_parser("mail", help=mail.HELP), machine)
     return root

@@ -146,7 +146,7 @@ class Session:
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is None:
-            record = _raw(message)
+            record = raw_record(message)
             # Nothing of what was revoked or stopped meanwhile, and nothing twice.
             expected = self._fetched.get(record.partition)
             if expected is not None and record.offset >= expected:
@@ -242,7 +242,7 @@ _LOAD_OFFSETS = text(
 )
 
 
-def _raw(message: Message) -> RawRecord:
+def raw_record(message: Message) -> RawRecord:
     try:
         headers = cast("list[tuple[str, bytes | None]] | None", message.headers() or [])
     except Exception:  # noqa: BLE001  (the client's word for a header name that is not UTF-8)

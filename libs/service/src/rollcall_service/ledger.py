@@ -195,6 +195,12 @@ _WAKE_NEXT = text(f"""
                 AND e.state = 'pending' ORDER BY e.id LIMIT 1)
       FROM deliveries d WHERE d.id = ANY (:ids))
 """)  # noqa: S608
+# Whoever was put behind one that is gone: a sender of a version that wakes nobody ended it.
+_WAKE_FORGOTTEN = text(f"""
+    UPDATE deliveries d SET due_at = {_NOW} WHERE state = 'pending' AND due_at = 'infinity'
+      AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
+                  AND e.state = 'pending' ORDER BY e.id LIMIT 1)
+""")  # noqa: S608
 
 # Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
 # is leased or waits for a retry, those behind it wait too. A subquery and not NOT EXISTS, which
@@ -342,6 +348,11 @@ def renew(
 def next_due(connection: Connection, now: datetime | None = None) -> float | None:
     """Seconds until a row that is not due yet becomes due; None: there is none."""
     return connection.execute(_NEXT_DUE, {"now": now}).scalar()
+
+
+def wake_forgotten(connection: Connection, now: datetime | None = None) -> None:
+    """Make due the earliest row of each recipient that nobody has woken."""
+    connection.execute(_WAKE_FORGOTTEN, {"now": now})
 
 
 def _durably(connection: Connection) -> None:

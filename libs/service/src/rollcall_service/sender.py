@@ -36,6 +36,7 @@ DELIVERIES = Counter(
     "rollcall_deliveries", "Attempts to deliver a message, by what came of it.", ["kind", "outcome"]
 )
 FALLBACK = 5.0  # seconds between looks at the ledger when nothing wakes it
+HEAL_EVERY = 60.0  # seconds between looks for rows that nobody has woken
 STUCK_AFTER = 60.0  # seconds without a turn of the loop
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
 FINISH_WITHIN, STOP_WITHIN = 1.0, 1.8  # seconds that `stop` gives to what is in flight, and lasts
@@ -137,6 +138,7 @@ class Sender:
         self._stopping = threading.Event()
         self._turned_at = time.monotonic()
         self._renewed_at = time.monotonic()
+        self._heal_at = 0.0  # of time.monotonic
         self._queue: SimpleQueue[Delivery | None] = SimpleQueue()  # never longer than the workers
         self._attempts: SimpleQueue[Attempt] = SimpleQueue()  # likewise
         self._connection: Connection | None = None
@@ -193,6 +195,7 @@ class Sender:
         with self._transaction() as connection:
             self._record(connection, now)
             self._renew(connection, now)
+            self._heal(connection, now)
             taken, wait = self._take(connection, now)
         self._recorded()
         for delivery in taken:
@@ -241,6 +244,11 @@ class Sender:
         elif time.monotonic() - self._renewed_at >= self._lease / 3:
             ledger.renew(connection, list(self._in_hand), self._id, self._lease, now)
             self._renewed_at = time.monotonic()
+
+    def _heal(self, connection: Connection, now: datetime | None) -> None:
+        if time.monotonic() >= self._heal_at:
+            ledger.wake_forgotten(connection, now)
+            self._heal_at = time.monotonic() + HEAL_EVERY
 
     def _take(
         self, connection: Connection, now: datetime | None
