@@ -57,6 +57,7 @@ def messages(user: str, role: str, email: str) -> list[Message]:
         pb.UserDeletedEvent(user_id=user),
         pb.UserLoggedInEvent(user_id=user),
         pb.RoleAssignedToUserEvent(user_id=user, role_id=role, role_name="r"),
+        pb.RoleAssignedToUserEvent(user_id=user, role_id=role, role_name="renamed"),
         pb.RoleUnassignedFromUserEvent(user_id=user, role_id=role, role_name="r"),
         pb.RoleCreatedEvent(role_id=role, name=email),
         pb.RoleUpdatedEvent(role_id=role, name="other"),
@@ -198,3 +199,16 @@ def test_versions_have_no_gap_and_rejections_take_none(store: Engine) -> None:
         None,
         "the user was deleted",
     ]
+
+
+def test_a_role_that_is_assigned_anew_has_the_newer_name_whatever_the_batches(
+    store: Engine,
+) -> None:
+    user, role = USERS[0], ROLES[0]
+    created, assigned, renamed = (messages(user, role, "a@x")[n] for n in (0, 5, 6))
+    unassigned = messages(user, role, "a@x")[7]
+    for order in ([created, assigned, renamed], [created, assigned, unassigned, renamed]):
+        log = log_of([(message, False) for message in order])
+        first, *others = (fold(store, log, lambda _, n=n: n)["user_roles"] for n in (1, 2, 3, 4))
+        assert "renamed" in first[0]
+        assert others == [first] * 3

@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,6 +80,8 @@ def leased(
     spacing: float = 0.0,
 ) -> list[Delivery]:
     taken = ledger.take(connection, sender, limit=limit, lease=LEASE, now=now, spacing=spacing)
+    connection.commit()
+    ledger.put_behind(connection, now)
     connection.commit()
     return taken
 
@@ -178,6 +180,28 @@ def test_who_fails_wakes_the_next_as_well(connection: Connection) -> None:
     assert [d.id for d in leased(connection)] == [first.id + 1]
 
 
+def test_two_that_end_at_once_wake_the_next(engine: Engine, connection: Connection) -> None:
+    """Each sees the other's row before it."""
+    for _ in range(3):
+        owe(connection, "ada")
+    (first,) = leased(connection)
+    connection.execute(text("UPDATE deliveries SET due_at = now() WHERE id = 2"))
+    connection.commit()
+    second = replace(first, id=2)
+
+    def end() -> None:
+        with engine.begin() as other:
+            ledger.record_sent(other, [second])
+
+    ledger.record_sent(connection, [first])  # not yet committed
+    thread = threading.Thread(target=end)
+    thread.start()
+    thread.join(0.3)
+    connection.commit()
+    thread.join(10)
+    assert take(connection) == ["ada"]
+
+
 def test_who_was_forgotten_is_woken(connection: Connection) -> None:
     """A sender of the version before ended the first, and woke nobody."""
     owe(connection, "ada")
@@ -204,7 +228,7 @@ def test_whoever_is_put_behind_is_woken(engine: Engine, connection: Connection) 
             ledger.record_sent(other, [first])
         ended.set()
 
-    assert ledger.take(connection, "two", limit=8, lease=LEASE) == []  # not yet committed
+    ledger.put_behind(connection)  # not yet committed
     thread = threading.Thread(target=end)
     thread.start()
     assert not ended.wait(0.3)

@@ -124,10 +124,9 @@ def decode(record: RawRecord, partitions: int) -> Event:
 
 
 def check_readable(event: UnpublishedEvent, record: Record) -> None:
-    """Raise Malformed where `decode` would refuse the record of this event for what is in it."""
+    """Raise Malformed where `decode` would refuse the record of this event for what is in it, but
+    for its size."""
     _headers(record.headers)
-    if len(record.value) > MAX_VALUE_BYTES:
-        raise Malformed("the value is absent or too large")
     _check_message(event.message, EVENT_TYPES[event.type], event.key)
 
 

@@ -55,7 +55,7 @@ class Rejection:
 Statement = tuple[str, Sequence[Any]]
 
 
-def _same(wire: Wire, events: Sequence[Event]) -> Connection:
+def _its_connection(wire: Wire, events: Sequence[Event]) -> Connection:
     return wire.connection
 
 
@@ -79,7 +79,7 @@ class Subscription:
     schema: str
     topic: str
     handlers: Mapping[str, Handler]
-    begin: Callable[[Wire, Sequence[Event]], Any] = _same
+    begin: Callable[[Wire, Sequence[Event]], Any] = _its_connection
     end: Callable[[Any, Sequence[Rejection]], Sequence[Statement]] = _nothing
     prepare: str = ""
     owner: bool = False

@@ -4,19 +4,26 @@ For the paths where the cost of a statement is not its work but its way there: s
 prepared once, several go in one message, and rows come back as they are.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
+import psycopg2
 import psycopg2.extensions
 from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+# What connecting, and what a session, has to say of Postgres.
+STORE_ERRORS = (SQLAlchemyError, psycopg2.Error)
 
 # A statement is planned once, for any number of values, perhaps when its tables are empty. So every
-# table is reached by an index, whatever the planner believes of it.
+# table is reached by an index, whatever the planner believes of it. To older servers a plan without
+# one seems dear enough to be compiled, each time.
 _PLANNING = """
-SET plan_cache_mode = force_generic_plan;
+SET plan_cache_mode = force_generic_plan; SET jit = off;
 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 """
 
@@ -24,18 +31,18 @@ SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 class Wire:
     """A session that begins and ends its transactions by message, and is shared with nobody.
 
-    prepare: statements that `send` executes by name, each table by an index. `connection` is the
-    same session, as SQLAlchemy sees it. Every error of Postgres leaves it to its owner to `close`
-    the wire.
+    prepare: statements that `send` executes by name. `connection` is the same session, as
+    SQLAlchemy sees it. Whatever either executes reaches every table by an index, where it has one.
+    After an error of Postgres its owner rolls back by message, or closes it.
     """
 
     def __init__(self, engine: Engine, prepare: str):
         self.connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        driver = self.connection.connection.dbapi_connection
+        assert isinstance(driver, psycopg2.extensions.connection)
+        self._driver: psycopg2.extensions.connection = driver
         try:
             self.connection.detach()
-            driver = self.connection.connection.dbapi_connection
-            assert isinstance(driver, psycopg2.extensions.connection)
-            self._driver: psycopg2.extensions.connection = driver
             self._cursor: psycopg2.extensions.cursor = driver.cursor(
                 cursor_factory=NamedTupleCursor
             )
@@ -56,7 +63,10 @@ class Wire:
 
     def close(self) -> None:
         """A transaction that has begun is rolled back."""
-        self.connection.close()
+        with contextlib.suppress(*STORE_ERRORS):
+            if self.lost:  # which SQLAlchemy has not seen
+                self.connection.invalidate()
+            self.connection.close()
 
     def __enter__(self) -> "Wire":
         return self

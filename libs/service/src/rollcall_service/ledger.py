@@ -188,14 +188,18 @@ _PUT_BEHIND = text(f"""
     UPDATE deliveries d SET due_at = 'infinity'
     FROM due JOIN firsts ON due.first = firsts.id WHERE d.id = due.id AND d.id <> firsts.id
 """)  # noqa: S608
-# In a later statement than the one that ended the rows, and so after whoever put others behind.
+# In a later statement than the one that ended the rows, and so after whoever put others behind
+# them. Whatever is still before it: two that end two rows of a recipient at once each see the
+# other's.
 _WAKE_NEXT = text(f"""
-    UPDATE deliveries SET due_at = {_NOW} WHERE due_at = 'infinity' AND id IN (
+    UPDATE deliveries SET due_at = {_NOW}
+    WHERE state = 'pending' AND due_at = 'infinity' AND id IN (
       SELECT (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
-                AND e.state = 'pending' ORDER BY e.id LIMIT 1)
+                AND e.state = 'pending' AND e.due_at = 'infinity' ORDER BY e.id LIMIT 1)
       FROM deliveries d WHERE d.id = ANY (:ids))
 """)  # noqa: S608
-# Whoever was put behind one that is gone: a sender of a version that wakes nobody ended it.
+# Whoever was put behind one that ended otherwise: by a sender of a version that wakes nobody, or by
+# an operator's own statement.
 _WAKE_FORGOTTEN = text(f"""
     UPDATE deliveries d SET due_at = {_NOW} WHERE state = 'pending' AND due_at = 'infinity'
       AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
@@ -250,7 +254,6 @@ def take(
     of the rows that the caller is `holding` itself.
     """
     _durably(connection)
-    connection.execute(_PUT_BEHIND, {"now": now})
     taken: set[int] = set()
     while len(taken) < limit:
         values = {"limit": limit - len(taken), "taken": [*taken, *holding], "now": now}
@@ -326,6 +329,12 @@ def record_not_sent(
     connection.execute(_NOT_SENT, held | {"reason": reason, "delay": delay, "now": now})
     if delay is None:
         wake_next(connection, [delivery.id], now)
+
+
+def put_behind(connection: Connection, now: datetime | None = None) -> None:
+    """Let rows wait for a recipient's earlier one, so that `take` need not look at them. In a
+    transaction of its own: it locks rows that others may want to take."""
+    connection.execute(_PUT_BEHIND, {"now": now})
 
 
 def wake_next(connection: Connection, ids: Sequence[int], now: datetime | None = None) -> None:

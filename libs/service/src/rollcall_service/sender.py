@@ -36,6 +36,7 @@ DELIVERIES = Counter(
     "rollcall_deliveries", "Attempts to deliver a message, by what came of it.", ["kind", "outcome"]
 )
 FALLBACK = 5.0  # seconds between looks at the ledger when nothing wakes it
+TIDY_EVERY = 0.5  # seconds between looks for rows that have to wait for an earlier one
 HEAL_EVERY = 60.0  # seconds between looks for rows that nobody has woken
 STUCK_AFTER = 60.0  # seconds without a turn of the loop
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
@@ -138,11 +139,11 @@ class Sender:
         self._stopping = threading.Event()
         self._turned_at = time.monotonic()
         self._renewed_at = time.monotonic()
-        self._heal_at = 0.0  # of time.monotonic
+        self._tidy_at = self._heal_at = 0.0  # of time.monotonic
         self._queue: SimpleQueue[Delivery | None] = SimpleQueue()  # never longer than the workers
         self._attempts: SimpleQueue[Attempt] = SimpleQueue()  # likewise
         self._connection: Connection | None = None
-        self._in_hand: dict[int, Delivery] = {}  # handed out, and nothing recorded of it yet
+        self._in_hand: set[int] = set()  # handed out, and nothing recorded of them yet
         self._unrecorded: list[Attempt] = []
         self._dispatcher = threading.Thread(target=self._dispatch, name="sender", daemon=True)
         # Daemons: a send that hangs must not keep the process from ending.
@@ -191,16 +192,18 @@ class Sender:
         added rows, an attempt that ended, or stop()."""
         self._bell.listen()
         self._collect()
-        now = self._now()
+        began, now = time.monotonic(), self._now()
         with self._transaction() as connection:
             self._record(connection, now)
-            self._renew(connection, now)
-            self._heal(connection, now)
+            renewed = self._renew(connection, now)
             taken, wait = self._take(connection, now)
+        if renewed:
+            self._renewed_at = began
         self._recorded()
         for delivery in taken:
-            self._in_hand[delivery.id] = delivery
+            self._in_hand.add(delivery.id)
             self._queue.put(delivery)
+        self._tidy(now)
         longest = min(FALLBACK, self._lease / 3)
         return longest if wait is None else min(longest, wait)
 
@@ -225,7 +228,7 @@ class Sender:
         sent = [attempt.delivery for attempt in self._unrecorded if attempt.reason is None]
         if sent:
             ledger.record_sent(connection, sent, now)
-        for attempt in self._unrecorded:
+        for attempt in sorted(self._unrecorded, key=lambda attempt: attempt.delivery.id):
             if attempt.reason is not None:
                 ledger.record_not_sent(
                     connection, attempt.delivery, self._id, attempt.reason, attempt.again_in, now
@@ -233,21 +236,30 @@ class Sender:
 
     def _recorded(self) -> None:
         for attempt in self._unrecorded:
-            del self._in_hand[attempt.delivery.id]
+            self._in_hand.discard(attempt.delivery.id)
             DELIVERIES.labels(attempt.delivery.kind, attempt.outcome).inc()
         self._unrecorded.clear()
 
-    def _renew(self, connection: Connection, now: datetime | None) -> None:
-        """What is in flight stays leased while this process lives: only a death frees it."""
+    def _renew(self, connection: Connection, now: datetime | None) -> bool:
+        """What is in flight stays leased while this process lives: only a death frees it. Returns
+        whether all leases are as long as they can be, once this is committed."""
         if not self._in_hand:
-            self._renewed_at = time.monotonic()
-        elif time.monotonic() - self._renewed_at >= self._lease / 3:
+            return True
+        due = time.monotonic() - self._renewed_at >= self._lease / 3
+        if due:
             ledger.renew(connection, list(self._in_hand), self._id, self._lease, now)
-            self._renewed_at = time.monotonic()
+        return due
 
-    def _heal(self, connection: Connection, now: datetime | None) -> None:
+    def _tidy(self, now: datetime | None) -> None:
+        """What need not be done at every turn."""
+        if time.monotonic() < self._tidy_at:
+            return
+        with self._transaction() as connection:
+            ledger.put_behind(connection, now)
+            if time.monotonic() >= self._heal_at:
+                ledger.wake_forgotten(connection, now)
+        self._tidy_at = time.monotonic() + TIDY_EVERY
         if time.monotonic() >= self._heal_at:
-            ledger.wake_forgotten(connection, now)
             self._heal_at = time.monotonic() + HEAL_EVERY
 
     def _take(
@@ -284,7 +296,7 @@ class Sender:
             self._connection.close()
 
     def _let_go(self) -> None:
-        hanging = self._in_hand.keys() - {attempt.delivery.id for attempt in self._unrecorded}
+        hanging = self._in_hand - {attempt.delivery.id for attempt in self._unrecorded}
         try:
             with self._transaction() as connection:
                 self._record(connection, self._now())

@@ -6,12 +6,10 @@ import queue
 import threading
 from collections.abc import Callable
 
-import psycopg2
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from rollcall_events import Position, Recorded
-from rollcall_events.postgres import Wire
+from rollcall_events.postgres import STORE_ERRORS, Wire
 from rollcall_user_management.admission.store import PREPARE_MARK, mark_appended
 
 log = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ class Marker:
                 if unsettled:
                     wire = wire or Wire(self._engine, _PREPARE)
                     mark_appended(wire, unsettled)
-            except (SQLAlchemyError, psycopg2.Error) as error:
+            except STORE_ERRORS as error:
                 log.warning("marks were lost", extra={"reason": type(error).__name__})
                 if wire is not None:
                     wire.close()

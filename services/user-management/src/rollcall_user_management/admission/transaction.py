@@ -6,7 +6,8 @@ other; only a statement after that reads, so that under READ COMMITTED it sees a
 holders of those locks committed. What is decided on that read holds until the commit, because
 whoever could change it waits for the same locks.
 
-It takes two messages to Postgres, on a connection that knows the statements already.
+It takes two messages to Postgres, and a third where a role is concerned, in a session that knows
+the statements already.
 """
 
 import hashlib

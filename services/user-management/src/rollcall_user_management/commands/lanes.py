@@ -19,10 +19,9 @@ from typing import Any
 import psycopg2
 from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from rollcall_events import LogUnavailable, Publisher, Recorded
-from rollcall_events.postgres import Wire
+from rollcall_events.postgres import STORE_ERRORS, Wire
 from rollcall_service.postgres import is_transient
 from rollcall_user_management.admission.append import Mark, append
 from rollcall_user_management.admission.transaction import (
@@ -47,9 +46,6 @@ from rollcall_user_management.commands.judging import (
 )
 
 log = logging.getLogger(__name__)
-
-# What connecting, and what a session, has to say of Postgres.
-StoreError = (SQLAlchemyError, psycopg2.Error)
 
 LANES = 2  # groups in flight: one is read while another is flushed to disk
 GROUP = 128  # commands in a group at most
@@ -187,7 +183,7 @@ class Lanes:
         try:
             wire = wire or connect(self._engine)
             self._admit(wire, group)
-        except StoreError as error:
+        except STORE_ERRORS as error:
             return self._after(error, _rolled_back(wire), group)
         return wire
 

@@ -72,10 +72,11 @@ _UNDECODABLE = {
 }
 
 
-def _insert(name: str, table: str, columns: Mapping[str, str], *, update: bool = False) -> str:
-    """A prepared statement of that name, which takes an array for each column."""
-    changed = ", ".join(f"{column} = excluded.{column}" for column in list(columns)[1:])
-    conflict = f" ON CONFLICT (id) DO UPDATE SET {changed}" if update else ""
+def _insert(name: str, table: str, columns: Mapping[str, str], key: Collection[str] = ()) -> str:
+    """A prepared statement of that name, which takes an array for each column. key: the columns by
+    which a row is known, if it may be there already and has to become as it is given."""
+    changed = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
+    conflict = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}" if key else ""
     # An array of arrays would be one of their elements, so they come as texts.
     taken = ", ".join("text[]" if t.endswith("[]") else f"{t}[]" for t in columns.values())
     given = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
@@ -96,9 +97,9 @@ PREPARE load_roles (uuid[]) AS
 PREPARE unassign (uuid[], uuid[]) AS
   DELETE FROM user_roles t USING unnest($1, $2) AS v (user_id, role_id)
   WHERE t.user_id = v.user_id AND t.role_id = v.role_id;
-{_insert("save_users", "users", _USER, update=True)}
-{_insert("save_roles", "roles", _ROLE, update=True)}
-{_insert("assign", "user_roles", _USER_ROLE)}
+{_insert("save_users", "users", _USER, ["id"])}
+{_insert("save_roles", "roles", _ROLE, ["id"])}
+{_insert("assign", "user_roles", _USER_ROLE, ["user_id", "role_id"])}
 {_insert("save_history", "history", _HISTORY)}
 {_insert("save_undecodable", "undecodable", _UNDECODABLE)}
 """  # noqa: S608  (constants)
@@ -124,7 +125,7 @@ def saving_users(
         held = before[user.id]
         assert isinstance(held, User)
         gone += [(user.id, role) for role in held.roles.keys() - user.roles.keys()]
-        new += [(user.id, r, name) for r, name in user.roles.items() if r not in held.roles]
+        new += [(user.id, r, name) for r, name in user.roles.items() if held.roles.get(r) != name]
     yield from _many("unassign", gone)
     yield from _many("assign", new)
 
