@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 from e2e.local_platform import Killed, Platform
-from e2e.people import new_email
+from e2e.people import new_email, seen
 from e2e.waiting import eventually
+
+from rollcall.users.v1 import commands_pb2
+from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
+from rollcall_events.ids import uuid7
 
 ANSWERED = 3.0  # seconds within which a client is told: 2, and 1 for what else the machine does
 AWAY = 6  # commands sent to a platform without the part, one after the other
@@ -49,6 +54,53 @@ def test_all_replicas_killed(platform: Platform, api: httpx.Client) -> None:
     assert 503 in statuses
     for one in killed:
         eventually(lambda one=one: platform.revived(one), within=BACK)  # type: ignore[misc]
+
+
+def test_what_waited_at_a_stalled_replica_is_not_done_when_it_goes_on(
+    platform: Platform, api: httpx.Client
+) -> None:
+    """Its client has repeated it elsewhere meanwhile, and was refused."""
+    email, other = new_email("wanted"), new_email("other")
+    command = commands_pb2.CreateUserRequest(
+        context=commands_pb2.CommandContext(command_id=uuid7(), actor="services/test"),
+        user_id=uuid7(),
+        email=email,
+        name="Late",
+    )
+    ports = platform.ports["USER_MANAGEMENT_PORT"]
+    stalled = int(platform.processes()["user-management-2"]["pid"])
+    taken = api.post("/v1/users", json={"email": email, "name": "First"})
+    assert _found(api, email, taken)
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{ports + 1}") as late,
+        grpc.insecure_channel(f"127.0.0.1:{ports}") as well,
+    ):
+        grpc.channel_ready_future(late).result(timeout=10)
+        with _stopped(stalled):
+            answer = UserCommandServiceStub(late).CreateUser.future(command, timeout=60)
+            with pytest.raises(grpc.RpcError) as refused:
+                UserCommandServiceStub(well).CreateUser(command, timeout=5)
+            assert refused.value.code() is grpc.StatusCode.ALREADY_EXISTS
+            freed = api.patch(f"/v1/users/{taken.json()['id']}", json={"email": other})
+            assert freed.status_code == 200, freed.text
+            # Also if it is the stalled one that would project it: its partitions move.
+            eventually(lambda: _found(api, other, freed), within=BACK)
+        assert answer.code() is grpc.StatusCode.UNAVAILABLE
+        assert not _found(api, email, freed)
+        # Asked anew, it is decided anew, by the same replica too.
+        eventually(lambda: _is_done(late, command), within=BACK)
+
+
+def _found(api: httpx.Client, email: str, after: httpx.Response) -> bool:
+    answer = api.get("/v1/users", params={"email": email}, headers=seen(after))
+    return answer.status_code == 200 and bool(answer.json()["users"])
+
+
+def _is_done(channel: grpc.Channel, command: commands_pb2.CreateUserRequest) -> bool:
+    call = UserCommandServiceStub(channel).CreateUser.future(command, timeout=5)
+    code = call.code()
+    assert code in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE), call.details()
+    return code is grpc.StatusCode.OK
 
 
 def _create(api: httpx.Client) -> tuple[httpx.Response, float]:

@@ -16,6 +16,7 @@ from rollcall_user_management.admission.marker import Marker
 from rollcall_user_management.admission.recovery import Recovery
 from rollcall_user_management.api.server import GrpcServer
 from rollcall_user_management.commands.lanes import Lanes
+from rollcall_user_management.commands.pulse import Pulse
 from rollcall_user_management.commands.service import CommandService
 from rollcall_user_management.projection.handlers import subscription
 from rollcall_user_management.queries.positions import Positions
@@ -62,7 +63,10 @@ def build(settings: Settings) -> Sequence[Component]:
     marker = Marker(engine, positions.has_passed)
     projection = subscription(schema)
     guard = Guard(engine, settings.kafka, projection.group, rejoin=lambda: consumer.rejoin())
-    lanes = Lanes(engine, publisher, marker.mark, positions.topic_id, guard.passes)
+    pulse = Pulse()
+    lanes = Lanes(
+        engine, publisher, marker.mark, positions.topic_id, guard.passes, stalled=pulse.stalled
+    )
     commands = CommandService(lanes, publisher, positions.topic_id)
     queries = QueryService(engine, executor, positions)
     consumer = Consumer(
@@ -89,6 +93,7 @@ def build(settings: Settings) -> Sequence[Component]:
         publisher,
         Recovery(engine, publisher, marker.mark),
         positions,
+        pulse,
         lanes,
         GrpcServer(
             settings.grpc_host,

@@ -13,7 +13,12 @@ from grpc import StatusCode
 from rollcall_events import LogUnavailable
 from rollcall_service.postgres import is_transient
 from rollcall_user_management.commands.judging import CommandIdReused, EventTooLarge
-from rollcall_user_management.commands.lanes import OutcomeUnknown, StoreBehindLog, TooManyWaiting
+from rollcall_user_management.commands.lanes import (
+    OutcomeUnknown,
+    Stalled,
+    StoreBehindLog,
+    TooManyWaiting,
+)
 from rollcall_user_management.commands.service import (
     MAX_COMMANDS,
     Busy,
@@ -92,6 +97,9 @@ _PROBLEMS: Mapping[type[BaseException], Callable[..., Problem]] = {
     ),
     TooManyWaiting: lambda e: Problem(
         StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "too many commands wait; nothing was done"
+    ),
+    Stalled: lambda e: Problem(
+        StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "this replica stalled; nothing was done"
     ),
     StoreTooSlow: lambda e: Problem(  # not UNAVAILABLE: asking again at once would wait again
         StatusCode.DEADLINE_EXCEEDED,

@@ -60,6 +60,10 @@ class StoreBehindLog(Exception):
     """Nothing was done: Postgres was restored or failed over, and may hold less than the log."""
 
 
+class Stalled(Exception):
+    """Nothing was done: this process did not run for a while (pulse.py)."""
+
+
 class OutcomeUnknown(Exception):
     """Admitted, or perhaps so, and not known to be in the log. Repeat it to learn its answer."""
 
@@ -110,7 +114,7 @@ class Lanes:
 
     mark: told of every admission that is in the log. topic_id: Kafka's id of the topic, None
     while it is not known. verified: whether an incarnation of Postgres is known to hold all that
-    the log was told of.
+    the log was told of. stalled: whether this process may be behind what it is asked for.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class Lanes:
         mark: Mark,
         topic_id: Callable[[], str | None],
         verified: Callable[[str], bool],
+        stalled: Callable[[], bool],
     ):
         self.failed = threading.Event()
         self._engine = engine
@@ -127,6 +132,7 @@ class Lanes:
         self._mark = mark
         self._topic_id = topic_id
         self._verified = verified
+        self._stalled = stalled
         self._bridge = Bridge()
         self._queue: deque[Ticket] = deque()
         self._changed = threading.Condition()
@@ -205,6 +211,8 @@ class Lanes:
         topic_id = self._topic_id()
         if topic_id is None or not self._publisher.available:
             self._only_kept(wire, group, reading, LogUnavailable("no broker answers"))
+        elif self._stalled():  # if it stalls later, the locks keep others from deciding meanwhile
+            self._only_kept(wire, group, reading, Stalled())
         elif reading.held:
             self._only_kept(wire, group, reading, StoreBehindLog())
         elif not self._verified(reading.incarnation):
