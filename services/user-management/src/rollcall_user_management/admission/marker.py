@@ -4,6 +4,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from sqlalchemy import Engine
@@ -16,7 +17,9 @@ log = logging.getLogger(__name__)
 
 _GROUP = 500
 _QUEUE = 10_000
-_GATHER = 0.02  # seconds, in which the projection settles most of what is to be marked
+# Seconds from group to group while marks keep coming, in which the projection settles most of what
+# is to be marked. One that comes alone does not wait: its aggregate's next command may.
+_GATHER = 0.02
 # Each statement is a transaction, of which nobody waits for the disk.
 _PREPARE = "SET synchronous_commit = off;" + PREPARE_MARK
 
@@ -54,8 +57,10 @@ class Marker:
 
     def _run(self) -> None:
         wire: Wire | None = None
+        due = 0.0
         while (first := self._queue.get()) is not None:
-            self._stopping.wait(_GATHER)
+            self._stopping.wait(due - time.monotonic())
+            due = time.monotonic() + _GATHER
             group, ended = self._group(first)
             unsettled = [(id_, place) for id_, place in group if not self._settled(place.position)]
             try:
