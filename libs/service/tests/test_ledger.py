@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from rollcall_local.postgres import Server
-from rollcall_service import ledger
+from rollcall_service import leasing, ledger
 from rollcall_service.ledger import Delivery, Message
 from rollcall_service.ledger_store import Counts
 from rollcall_service.postgres import make_engine
@@ -79,9 +79,9 @@ def leased(
     now: datetime | None = None,
     spacing: float = 0.0,
 ) -> list[Delivery]:
-    taken = ledger.take(connection, sender, limit=limit, lease=LEASE, now=now, spacing=spacing)
+    taken = leasing.take(connection, sender, limit=limit, lease=LEASE, now=now, spacing=spacing)
     connection.commit()
-    ledger.put_behind(connection, now)
+    leasing.put_behind(connection, now)
     connection.commit()
     return taken
 
@@ -132,7 +132,7 @@ def test_only_the_earliest_open_row_of_a_recipient(connection: Connection) -> No
     first = leased(connection)
     assert [d.recipient for d in first] == ["ada", "bob"]
     assert take(connection) == []  # the second to ada waits behind the leased one
-    ledger.record_sent(connection, [first[0]])
+    leasing.record_sent(connection, [first[0]])
     connection.commit()
     assert take(connection) == ["ada"]
 
@@ -154,13 +154,13 @@ def test_who_is_owed_thousands_is_looked_at_once(connection: Connection) -> None
     assert take(connection) == []
     due = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND due_at <= now()"
     assert connection.execute(text(due)).scalar_one() == 2  # the two that are leased
-    assert ledger.next_due(connection) is None
+    assert leasing.next_due(connection) is None
     for number in (1, 2, 3):
         (row,) = connection.execute(
             text("SELECT * FROM deliveries WHERE recipient = 'ada' AND lease_until IS NOT NULL")
         ).all()
         assert row.id == number
-        ledger.record_sent(connection, [held(row)])
+        leasing.record_sent(connection, [held(row)])
         connection.commit()
         assert take(connection) == ["ada"]
 
@@ -175,7 +175,7 @@ def test_who_fails_wakes_the_next_as_well(connection: Connection) -> None:
     owe(connection, "ada")
     (first,) = leased(connection)
     assert take(connection) == []
-    ledger.record_not_sent(connection, first, "one", "no such mailbox", delay=None)
+    leasing.record_not_sent(connection, first, "one", "no such mailbox", delay=None)
     connection.commit()
     assert [d.id for d in leased(connection)] == [first.id + 1]
 
@@ -191,9 +191,9 @@ def test_two_that_end_at_once_wake_the_next(engine: Engine, connection: Connecti
 
     def end() -> None:
         with engine.begin() as other:
-            ledger.record_sent(other, [second])
+            leasing.record_sent(other, [second])
 
-    ledger.record_sent(connection, [first])  # not yet committed
+    leasing.record_sent(connection, [first])  # not yet committed
     thread = threading.Thread(target=end)
     thread.start()
     thread.join(0.3)
@@ -211,7 +211,7 @@ def test_who_was_forgotten_is_woken(connection: Connection) -> None:
     connection.execute(text("UPDATE deliveries SET state = 'sent' WHERE id = 1"))
     connection.commit()
     assert take(connection) == []
-    ledger.wake_forgotten(connection)
+    leasing.wake_forgotten(connection)
     connection.commit()
     assert take(connection) == ["ada"]
 
@@ -225,10 +225,10 @@ def test_whoever_is_put_behind_is_woken(engine: Engine, connection: Connection) 
 
     def end() -> None:
         with engine.begin() as other:
-            ledger.record_sent(other, [first])
+            leasing.record_sent(other, [first])
         ended.set()
 
-    ledger.put_behind(connection)  # not yet committed
+    leasing.put_behind(connection)  # not yet committed
     thread = threading.Thread(target=end)
     thread.start()
     assert not ended.wait(0.3)
@@ -241,11 +241,11 @@ def test_what_waits_for_a_retry_holds_up_those_behind_it_only(connection: Connec
     owe(connection, "ada")
     owe(connection, "ada")
     (first,) = leased(connection)
-    ledger.record_not_sent(connection, first, "one", "busy", delay=60)
+    leasing.record_not_sent(connection, first, "one", "busy", delay=60)
     connection.commit()
     owe(connection, "bob")
     assert take(connection) == ["bob"]
-    assert 55 < (ledger.next_due(connection) or 0) <= 60
+    assert 55 < (leasing.next_due(connection) or 0) <= 60
     assert [d.id for d in leased(connection, now=later(61))] == [first.id, 3]
 
 
@@ -261,8 +261,8 @@ def test_what_one_holds_one_does_not_take_again(connection: Connection) -> None:
     owe(connection, "ada")
     (held,) = leased(connection)
     late = later(LEASE + 1)
-    assert ledger.take(connection, "one", limit=1, lease=LEASE, holding=[held.id], now=late) == []
-    (taken,) = ledger.take(connection, "two", limit=1, lease=LEASE, now=late)
+    assert leasing.take(connection, "one", limit=1, lease=LEASE, holding=[held.id], now=late) == []
+    (taken,) = leasing.take(connection, "two", limit=1, lease=LEASE, now=late)
     assert taken.id == held.id
 
 
@@ -270,19 +270,19 @@ def test_a_stale_sender_changes_nothing_but_what_is_a_fact(connection: Connectio
     owe(connection, "ada")
     (stale,) = leased(connection, sender="one")
     leased(connection, sender="two", now=later(LEASE + 1))
-    ledger.record_not_sent(connection, stale, "one", "refused", delay=None)
+    leasing.record_not_sent(connection, stale, "one", "refused", delay=None)
     assert ledger.counts(connection)["pending"] == 1
-    ledger.record_sent(connection, [stale])
+    leasing.record_sent(connection, [stale])
     assert ledger.counts(connection)["sent"] == 1
 
 
 def test_a_lease_is_renewed_and_given_back(connection: Connection) -> None:
     owe(connection, "ada")
     (held,) = leased(connection)
-    ledger.renew(connection, [held.id], "one", LEASE, now=later(20))
+    leasing.renew(connection, [held.id], "one", LEASE, now=later(20))
     connection.commit()
     assert take(connection, sender="two", now=later(LEASE + 5)) == []
-    ledger.renew(connection, [held.id], "one", 0)
+    leasing.renew(connection, [held.id], "one", 0)
     connection.commit()
     assert take(connection, sender="two") == ["ada"]
 
@@ -290,8 +290,8 @@ def test_a_lease_is_renewed_and_given_back(connection: Connection) -> None:
 def test_two_senders_never_get_one_row(engine: Engine, connection: Connection) -> None:
     owe(connection, *(f"user{n}" for n in range(20)))
     with engine.connect() as other:
-        mine = ledger.take(connection, "one", limit=10, lease=LEASE)
-        theirs = ledger.take(other, "two", limit=20, lease=LEASE)  # the first ten are locked
+        mine = leasing.take(connection, "one", limit=10, lease=LEASE)
+        theirs = leasing.take(other, "two", limit=20, lease=LEASE)  # the first ten are locked
         assert len(mine) == len(theirs) == 10
         assert not {d.id for d in mine} & {d.id for d in theirs}
 
@@ -300,10 +300,10 @@ def test_spacing_puts_a_recipient_off_and_takes_the_next_one(connection: Connect
     for recipient in ("ada", "ada", "bob"):
         owe(connection, recipient)
     (first,) = leased(connection, limit=1, spacing=1.0)
-    ledger.record_sent(connection, [first])
+    leasing.record_sent(connection, [first])
     connection.commit()
     assert [d.recipient for d in leased(connection, limit=2, spacing=1.0)] == ["bob"]
-    assert 0 < (ledger.next_due(connection) or 0) <= 1.0
+    assert 0 < (leasing.next_due(connection) or 0) <= 1.0
     assert [d.recipient for d in leased(connection, spacing=1.0, now=later(1.01))] == ["ada"]
 
 
@@ -311,7 +311,7 @@ def test_outcomes_commit_durably(engine: Engine, connection: Connection) -> None
     owe(connection, "ada")
     connection.execute(text("SET synchronous_commit TO off"))
     connection.commit()
-    ledger.take(connection, "one", limit=1, lease=LEASE)
+    leasing.take(connection, "one", limit=1, lease=LEASE)
     assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
     connection.rollback()
     assert connection.execute(text("SHOW synchronous_commit")).scalar() == "off"
@@ -339,7 +339,7 @@ def test_looking_for_due_rows_is_cheap_however_many_are_done(connection: Connect
         )
     )
     connection.execute(text("ANALYZE deliveries"))
-    explain = text(f"EXPLAIN {ledger._LOCK_DUE}")
+    explain = text(f"EXPLAIN {leasing._LOCK_DUE}")
     values = {"limit": 8, "taken": [], "now": None}
     plan = "\n".join(connection.execute(explain, values).scalars())
     assert "using deliveries_due on deliveries d" in plan

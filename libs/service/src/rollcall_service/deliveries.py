@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from rollcall_service import ledger
+from rollcall_service import leasing, ledger
 
 MOST = 500  # rows of a page
 
@@ -96,7 +96,7 @@ def cancel(
     if page.rows and not dry_run:
         ids = [row.id for row in page.rows]
         connection.execute(_CANCEL, {"ids": ids})
-        ledger.wake_next(connection, ids)
+        leasing.wake_next(connection, ids)
         connection.execute(text("SELECT pg_notify(:c, '')"), {"c": ledger.channel(schema)})
     return page
 

@@ -25,7 +25,7 @@ from prometheus_client import Counter
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from rollcall_service import ledger
+from rollcall_service import leasing, ledger
 from rollcall_service.bell import Bell
 from rollcall_service.ledger import Delivery
 from rollcall_service.postgres import is_transient
@@ -227,10 +227,10 @@ class Sender:
     def _record(self, connection: Connection, now: datetime | None) -> None:
         sent = [attempt.delivery for attempt in self._unrecorded if attempt.reason is None]
         if sent:
-            ledger.record_sent(connection, sent, now)
+            leasing.record_sent(connection, sent, now)
         for attempt in sorted(self._unrecorded, key=lambda attempt: attempt.delivery.id):
             if attempt.reason is not None:
-                ledger.record_not_sent(
+                leasing.record_not_sent(
                     connection, attempt.delivery, self._id, attempt.reason, attempt.again_in, now
                 )
 
@@ -247,7 +247,7 @@ class Sender:
             return True
         due = time.monotonic() - self._renewed_at >= self._lease / 3
         if due:
-            ledger.renew(connection, list(self._in_hand), self._id, self._lease, now)
+            leasing.renew(connection, list(self._in_hand), self._id, self._lease, now)
         return due
 
     def _tidy(self, now: datetime | None) -> None:
@@ -255,9 +255,9 @@ class Sender:
         if time.monotonic() < self._tidy_at:
             return
         with self._transaction() as connection:
-            ledger.put_behind(connection, now)
+            leasing.put_behind(connection, now)
             if time.monotonic() >= self._heal_at:
-                ledger.wake_forgotten(connection, now)
+                leasing.wake_forgotten(connection, now)
         self._tidy_at = time.monotonic() + TIDY_EVERY
         if time.monotonic() >= self._heal_at:
             self._heal_at = time.monotonic() + HEAL_EVERY
@@ -268,7 +268,7 @@ class Sender:
         free = len(self._workers) - len(self._in_hand) + len(self._unrecorded)
         if not free:
             return [], None
-        taken = ledger.take(
+        taken = leasing.take(
             connection,
             self._id,
             limit=free,
@@ -277,7 +277,7 @@ class Sender:
             spacing=self._spacing,
             now=now,
         )
-        return taken, ledger.next_due(connection, now) if len(taken) < free else None
+        return taken, leasing.next_due(connection, now) if len(taken) < free else None
 
     def _wind_up(self) -> None:
         """Record what still ends within a moment, and let go of the rest."""
@@ -300,7 +300,7 @@ class Sender:
         try:
             with self._transaction() as connection:
                 self._record(connection, self._now())
-                ledger.renew(connection, list(hanging), self._id, 0, self._now())
+                leasing.renew(connection, list(hanging), self._id, 0, self._now())
         except (SQLAlchemyError, psycopg2.Error):
             log.warning("leases not released; they end by themselves")
         else:
