@@ -16,8 +16,10 @@ from rollcall_gateway.call import Call
 from rollcall_gateway.coalescing import Coalescer
 from rollcall_gateway.failures import Code, Failure
 from rollcall_gateway.health import Readiness
+from rollcall_gateway.idempotency import IDEMPOTENCY_KEY
 from rollcall_gateway.ids import uuid7
 from rollcall_gateway.tokens import ConsistencyTokens, InvalidTokenError, PageTokens, Positions
+from rollcall_gateway.turns import Turns
 
 # Seconds of a whole RPC, retries included.
 COMMAND_DEADLINE = 10.0
@@ -48,6 +50,7 @@ class Gateway:
         self.readiness = Readiness(channel)
         self.document = document
         self._commands = Coalescer(channel)
+        self._turns = Turns()
         self._tokens = ConsistencyTokens(secret)
         self._topic_id = ""  # as last seen in an answer; empty: none yet
 
@@ -57,6 +60,14 @@ class Gateway:
     async def command(self, call: Call, command: Command) -> CommandResult:
         """Send a command once, in effect: its id is the same in each attempt."""
         await self._refuse_other_topic(call)
+        if call.command_id is None:
+            return await self._sent(call, command)
+        async with self._turns.turn(call.command_id, COMMAND_DEADLINE) as first:
+            if not first:
+                raise problems.key_in_flight(IDEMPOTENCY_KEY)
+            return await self._sent(call, command)
+
+    async def _sent(self, call: Call, command: Command) -> CommandResult:
         context = CommandContext(
             command_id=call.command_id or uuid7(),
             actor=call.actor,
