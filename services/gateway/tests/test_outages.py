@@ -136,6 +136,28 @@ def test_a_command_in_the_hands_of_a_dying_replica_is_made_once(
     neighbours.kill(first)
 
 
+def test_a_repetition_waits_for_the_attempt_before_it(
+    neighbours: Replicas, own_memory: Memory, open_client: Callable[..., httpx.Client]
+) -> None:
+    """Also if its client has given up: one of the two might be refused, and the other be done."""
+    port = neighbours.start(own_memory)
+    client = open_client(port)
+    request = {"json": {"email": "ada@example.com", "name": "Ada"}}
+    keyed: dict[str, Any] = request | {"headers": {"Idempotency-Key": "k"}}
+    release = neighbours.hold(own_memory)
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/v1/users", **keyed, timeout=0.5)
+    assert own_memory.entered.is_set()
+    own_memory.entered.clear()
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(client.post, "/v1/users", **keyed)
+        assert not own_memory.entered.wait(0.5)
+        release()
+        assert again.result().status_code == 201
+    assert len(own_memory.live) == 1
+    neighbours.kill(port)
+
+
 def test_a_command_that_died_with_the_only_replica_is_in_doubt(
     neighbours: Replicas, own_memory: Memory, open_client: Callable[..., httpx.Client]
 ) -> None:
