@@ -99,11 +99,13 @@ def _change(home: Home, options: argparse.Namespace, output: Output) -> int:
 
 def _table(found: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    for column in ("service", "id", "made", "state", "kind", "to", "attempts", ""):
-        table.add_column(column, no_wrap=column != "")
+    for column in ("service", "id", "made", "state", "kind", "to", "tries", ""):
+        folds = column in ("to", "")
+        table.add_column(column, no_wrap=not folds, overflow="fold")
     for d in found:
         state = Text(d["state"], style=_COLOURS.get(d["state"], ""))
-        row = (d["service"], str(d["id"]), d["created_at"], state, d["kind"], d["recipient"])
+        made = d["created_at"][len("2026-") : len("2026-01-01T00:00:00")].replace("T", " ")
+        row = (d["service"], str(d["id"]), made, state, d["kind"], d["recipient"])
         table.add_row(*row, str(d["attempts"]), _remark(d))
     return table
 
