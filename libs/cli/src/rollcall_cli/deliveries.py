@@ -1,10 +1,10 @@
 """rollcall deliveries: what the notification services owe, and what became of it."""
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from rich.progress import Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from rollcall_cli import exits
@@ -72,7 +72,7 @@ def _list(home: Home, options: argparse.Namespace, output: Output) -> int:
     if output.json:
         output.result(found)
     else:
-        output.console.print(_table(found) if found else "No deliveries.")
+        output.console.print(_page(found) if found else "No deliveries.")
     return exits.OK
 
 
@@ -90,30 +90,34 @@ def _change(home: Home, options: argparse.Namespace, output: Output) -> int:
         output.result({"changed": changed, "dry_run": options.dry_run})
         return exits.OK
     if options.dry_run and changed:
-        output.console.print(_table(changed))
+        output.console.print(_page(changed))
     done = {"retry": "made due again", "cancel": "cancelled"}[options.action]
     count = f"{len(changed)} {'delivery' if len(changed) == 1 else 'deliveries'}"
     output.console.print(f"{count} would be {done}" if options.dry_run else f"{count} {done}")
     return exits.OK
 
 
-def _table(found: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    for column in ("service", "id", "made", "state", "kind", "to", "tries", ""):
-        folds = column in ("to", "")
-        table.add_column(column, no_wrap=not folds, overflow="fold")
-    for d in found:
-        state = Text(d["state"], style=_COLOURS.get(d["state"], ""))
-        made = d["created_at"][len("2026-") : len("2026-01-01T00:00:00")].replace("T", " ")
-        row = (d["service"], str(d["id"]), made, state, d["kind"], d["recipient"])
-        table.add_row(*row, str(d["attempts"]), _remark(d))
-    return table
+def _page(found: list[dict[str, Any]]) -> Text:
+    """A line each, and one more where there is something to say: it fits any terminal."""
+    return Text("\n").join(line for delivery in found for line in _lines_of(delivery))
+
+
+def _lines_of(delivery: dict[str, Any]) -> Iterator[Text]:
+    made = delivery["created_at"][: len("2026-01-01T00:00:00")].replace("T", " ")
+    state = delivery["state"]
+    line = Text(f"{made}  ", style="dim")
+    line.append(f"{delivery['service']}/{delivery['id']:<6} ", style="default")
+    line.append(f"{state:<10}", style=_COLOURS.get(state, "default"))
+    yield line.append(f"{delivery['kind']:<16} {delivery['recipient']}", style="default")
+    if remark := _remark(delivery):
+        yield Text(f"    {remark}", style="dim")
 
 
 def _remark(delivery: dict[str, Any]) -> str:
     if delivery["leased_by"]:
         return f"on its way, by {delivery['leased_by']}"
+    tried = f"tried {delivery['attempts']} times" if delivery["attempts"] > 1 else ""
     due = f"again at {delivery['due_at']}" if delivery["due_at"] and delivery["attempts"] else ""
     waits = delivery["state"] == "pending" and not delivery["due_at"]
     behind = "behind an earlier one" if waits else ""
-    return ", ".join(filter(None, (delivery["last_error"], due, behind)))
+    return ", ".join(filter(None, (tried, delivery["last_error"], due, behind)))
