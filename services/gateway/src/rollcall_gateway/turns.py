@@ -1,4 +1,4 @@
-"""Attempts of one command go one after the other.
+"""Attempts of one command that come to this gateway go one after the other.
 
 A client that got no answer repeats its request, while the one before may still be on its way. Were
 both decided, one could be refused, and the other be done later and unheard of.
