@@ -254,12 +254,13 @@ class Sender:
         """What need not be done at every turn."""
         if time.monotonic() < self._tidy_at:
             return
+        heals = time.monotonic() >= self._heal_at
         with self._transaction() as connection:
             leasing.put_behind(connection, now)
-            if time.monotonic() >= self._heal_at:
+            if heals:
                 leasing.wake_forgotten(connection, now)
         self._tidy_at = time.monotonic() + TIDY_EVERY
-        if time.monotonic() >= self._heal_at:
+        if heals:
             self._heal_at = time.monotonic() + HEAL_EVERY
 
     def _take(
