@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from rollcall.users.v1 import events_pb2 as pb
 
 _WITHIN = 30.0  # seconds
 _HERE = Path(__file__).parent
@@ -22,6 +26,23 @@ def publish_plainly(servers: str, record: dict[str, Any]) -> tuple[int, int]:
 def publish_with_library(servers: str, document: dict[str, Any]) -> tuple[int, int]:
     """Publish a UserCreatedEvent with the events library in a process of its own."""
     return _run("library_publisher.py", servers, document)
+
+
+def record_of(key: str, event: pb.UserCreatedEvent | pb.UserUpdatedEvent) -> dict[str, Any]:
+    """A user's event as `publish_plainly` takes it."""
+    type_ = event.DESCRIPTOR.full_name
+    headers = {
+        "content-type": "application/protobuf",
+        "ce_specversion": "1.0",
+        "ce_id": str(uuid.uuid4()),
+        "ce_type": type_,
+        "ce_source": "/services/another-team",
+        "ce_subject": f"users/{key}",
+        "ce_time": datetime.now(UTC).isoformat(),
+        "ce_partitionkey": key,
+        "ce_dataschema": f"type.googleapis.com/{type_}",
+    }
+    return {"key": key, "headers": headers, "value": event.SerializeToString().hex()}
 
 
 def _run(program: str, servers: str, document: dict[str, Any]) -> tuple[int, int]:

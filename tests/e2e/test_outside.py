@@ -2,7 +2,6 @@
 
 import secrets
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -10,7 +9,7 @@ import pytest
 from e2e.kafka_log import PARTITIONS, partition_of
 from e2e.local_platform import Platform
 from e2e.messages import mails_to
-from e2e.outside import publish_plainly, publish_with_library
+from e2e.outside import publish_plainly, publish_with_library, record_of
 from e2e.people import create, new_email, seen
 from e2e.stores import rows
 from e2e.waiting import eventually
@@ -102,24 +101,8 @@ def _undecodable(platform: Platform, place: tuple[int, int]) -> list[tuple[Any, 
 
 def _creation(id_: str, email: str) -> dict[str, Any]:
     person = pb.Person(email=email, name="Plain")
-    return _record(id_, pb.UserCreatedEvent(user_id=id_, person=person))
+    return record_of(id_, pb.UserCreatedEvent(user_id=id_, person=person))
 
 
 def _update(id_: str, name: str) -> dict[str, Any]:
-    return _record(id_, pb.UserUpdatedEvent(user_id=id_, person=pb.Person(name=name)))
-
-
-def _record(key: str, event: pb.UserCreatedEvent | pb.UserUpdatedEvent) -> dict[str, Any]:
-    type_ = event.DESCRIPTOR.full_name
-    headers = {
-        "content-type": "application/protobuf",
-        "ce_specversion": "1.0",
-        "ce_id": str(uuid.uuid4()),
-        "ce_type": type_,
-        "ce_source": "/services/another-team",
-        "ce_subject": f"users/{key}",
-        "ce_time": datetime.now(UTC).isoformat(),
-        "ce_partitionkey": key,
-        "ce_dataschema": f"type.googleapis.com/{type_}",
-    }
-    return {"key": key, "headers": headers, "value": event.SerializeToString().hex()}
+    return record_of(id_, pb.UserUpdatedEvent(user_id=id_, person=pb.Person(name=name)))

@@ -1,7 +1,7 @@
 """The read store is the fold of the log, in whatever order partitions, copies and batches come."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import events_pb2 as pb
-from rollcall_events import UnpublishedEvent
+from rollcall_events import Position, UnpublishedEvent, parking
 from rollcall_events.codec import RawRecord, encode
+from rollcall_events.folding import Failure
 from rollcall_events.ids import uuid7
-from rollcall_events.inbox import apply, connect
+from rollcall_events.inbox import NO_FAILURES, apply, connect
 from rollcall_events.partitioner import partition_of
 from rollcall_events.types import type_of
 from rollcall_service.migrations import upgrade
@@ -24,6 +25,7 @@ from rollcall_user_management.projection.handlers import subscription
 from rollcall_user_management.readstore import live_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+GROUP = subscription("user_management_g1")
 TABLES = (
     "users",
     "user_roles",
@@ -33,6 +35,8 @@ TABLES = (
     "offsets",
     "inbox",
     "aggregates",
+    "parked",
+    "held",
 )
 USERS = [uuid7() for _ in range(3)]
 ROLES = [uuid7() for _ in range(2)]
@@ -104,9 +108,15 @@ def _append(log: dict[int, list[RawRecord]], event: UnpublishedEvent, at: dateti
     )
 
 
-def fold(store: Engine, log: dict[int, list[RawRecord]], draw: Any) -> dict[str, list[Any]]:
-    """The read store after the log, partitions interleaved and cut into batches at will."""
-    schema = "user_management_g1"
+def fold(
+    store: Engine,
+    log: dict[int, list[RawRecord]],
+    draw: Any,
+    failing: Mapping[Position, Failure] = NO_FAILURES,
+) -> dict[str, list[Any]]:
+    """The read store after the log, partitions interleaved and cut into batches at will.
+
+    failing: records that cannot be handled when they are first met, but later, at any moment."""
     with store.begin() as connection:
         connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
         connection.execute(
@@ -114,7 +124,7 @@ def fold(store: Engine, log: dict[int, list[RawRecord]], draw: Any) -> dict[str,
         )
     lanes = {p: list(lane) for p, lane in log.items()}
     next_: dict[int, int] = dict.fromkeys(lanes, 0)
-    with connect(store, subscription(schema)) as wire:
+    with connect(store, GROUP) as wire:
         while any(lanes.values()):
             batch = []
             for _ in range(draw(SIZES)):
@@ -123,9 +133,19 @@ def fold(store: Engine, log: dict[int, list[RawRecord]], draw: Any) -> dict[str,
                     lane = waiting[0] if len(waiting) == 1 else draw(st.sampled_from(waiting))
                     batch.append(lanes[lane].pop(0))
             starts = {r.partition: next_[r.partition] for r in batch}
-            apply(wire, subscription(schema), batch, starts, 50)
+            apply(wire, GROUP, batch, starts, 50, failing)
             next_ |= {r.partition: r.offset + 1 for r in batch}
+            if failing and draw(st.booleans()):
+                redrive_all(store, draw(st.integers(1, 3)))
+    redrive_all(store, len(USERS) + len(ROLES))
     return contents(store)
+
+
+def redrive_all(store: Engine, most: int) -> None:
+    with store.connect() as connection:
+        parked = parking.sequences(connection, "users", most)
+    for sequence in parked:
+        assert parking.redrive(store, GROUP, sequence.key, 50).left == 0
 
 
 def contents(store: Engine) -> dict[str, list[Any]]:
@@ -147,6 +167,39 @@ def test_any_interleaving_any_copies_any_batches_give_the_same_read_store(
 ) -> None:
     log = log_of(published)
     assert fold(store, log, data.draw) == fold(store, log, data.draw)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(published=st.lists(st.tuples(EVENTS, st.booleans()), max_size=25), data=st.data())
+def test_running_what_was_parked_gives_the_store_that_no_parking_would_have_given(
+    store: Engine, published: list[tuple[Message, bool]], data: st.DataObject
+) -> None:
+    log = log_of(published)
+    places = [record.position for lane in log.values() for record in lane]
+    failing = data.draw(st.sets(st.sampled_from(places))) if places else set()
+    failures = dict.fromkeys(failing, Failure("drawn"))
+    assert fold(store, log, data.draw, failures) == fold(store, log, data.draw)
+
+
+def test_a_discarded_event_is_in_the_history_as_a_rejection(store: Engine) -> None:
+    created, updated, suspended, *_ = messages(USERS[0], ROLES[0], "a@x")
+    log = log_of([(created, False), (updated, False), (suspended, False)])
+    [lane] = log.values()
+    place = lane[1].position
+    fold(store, {}, first_of)
+    with connect(store, GROUP) as wire:
+        apply(wire, GROUP, lane, {place.partition: 0}, 50, {place: Failure("drawn")})
+    parking.discard(store, GROUP, USERS[0], place, "by hand", 50)
+    with store.connect() as connection:
+        rows = connection.execute(
+            text('SELECT version, rejected FROM history ORDER BY "offset"')
+        ).all()
+        assert [tuple(row) for row in rows] == [(1, None), (None, "discarded: by hand"), (2, None)]
+        assert connection.execute(text("SELECT count(*) FROM parked")).scalar() == 0
 
 
 def first_of(strategy: Any) -> Any:

@@ -23,8 +23,9 @@ from rollcall_events import (
     log_ends,
     session,
 )
+from rollcall_events.postgres import is_store_trouble
 from rollcall_events.topic import ensure_topic
-from rollcall_service.postgres import is_transient, make_engine
+from rollcall_service.postgres import make_engine
 from rollcall_user_management.admission import guard as guard_module
 from rollcall_user_management.admission.origin import INCARNATION
 
@@ -129,7 +130,7 @@ def test_a_fail_over_is_held(own: OwnPostgres, log: Log) -> None:
         own.start_as_standby()
         with pytest.raises(DBAPIError) as refusal:
             guard.verify(log.topic)
-        assert is_transient(refusal.value)
+        assert is_store_trouble(refusal.value)
         own.promote()
         guard.verify(log.topic)
         assert guard.passes(incarnation(store))

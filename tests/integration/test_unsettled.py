@@ -18,7 +18,8 @@ from rollcall_user_management.admission.store import (
     settling,
 )
 from rollcall_user_management.admission.transaction import Admission, Answered, read
-from rollcall_user_management.commands.judging import question_of
+from rollcall_user_management.commands.judging import Wait, question_of
+from rollcall_user_management.domain.errors import SequenceParked, Taken
 
 
 def test_who_stalls_with_locks_is_not_waited_for_long(desks: list[Desk]) -> None:
@@ -46,6 +47,24 @@ def test_recovery_leases_what_is_not_in_the_log(store: Engine, desk: Desk) -> No
     assert (record.key, record.value) == (lost.record.key, lost.record.value)
     assert dict(record.headers) == dict(lost.record.headers)
     assert lease() == []  # the lease holds
+
+
+def test_nobody_waits_for_what_is_parked(store: Engine, desk: Desk) -> None:
+    """Its values stay taken, and commands on it are refused, for as long as it may take."""
+    held = desk.admitted(create("ada@x.org"))
+    in_log(store, held)
+    assert isinstance(desk.one(create("ada@x.org")), Wait)
+    with store.begin() as connection:
+        connection.execute(
+            text(
+                'INSERT INTO parked (key, partition, "offset", reason, stack)'
+                " VALUES (:key, 1, 1, 'a test', '')"
+            ),
+            {"key": held.key},
+        )
+    assert isinstance(desk.one(create("ada@x.org")), Taken)
+    assert isinstance(desk.one(rename(held.key, "Ada")), SequenceParked)
+    assert isinstance(desk.one(create("eve@x.org")), Admission)
 
 
 def test_answers_are_kept_for_a_day(store: Engine, desk: Desk) -> None:

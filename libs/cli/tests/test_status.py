@@ -26,6 +26,7 @@ class Platform:
     def __init__(self, home: Home):
         self.replicas = 2
         self.notice: str | None = None
+        self.parked = {"sequences": 0, "records": 0}
         self._management = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         home.create()
         self._supervisor = socketserver.ThreadingUnixStreamServer(str(home.socket), self._control())
@@ -78,7 +79,7 @@ class Platform:
             "partitions": {"users": held},
             "lag_records": 0,
             "lag_seconds": 0.0,
-            "stopped_partitions": {},
+            "parked": self.parked,
         }
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -143,6 +144,14 @@ def test_status_as_json_is_exactly_what_the_design_says(
         ],
         "parts": [{"name": "kafka", "pid": 9, "state": "running", "address": "127.0.0.1:9092"}],
     }
+
+
+def test_what_is_parked_is_told(platform: Platform, capsys: pytest.CaptureFixture[str]) -> None:
+    platform.parked = {"sequences": 2, "records": 7}
+    assert main(["status"]) == OK
+    assert "user-management holds events of 2 users or roles: rollcall parked" in (
+        capsys.readouterr().out
+    )
 
 
 def test_the_notice_is_the_last_line(

@@ -15,7 +15,8 @@ from support.waiting import eventually
 from rollcall.deliveries.v1 import deliveries_pb2 as pb
 from rollcall.deliveries.v1.deliveries_pb2_grpc import DeliveryServiceStub
 from rollcall_local.postgres import Server
-from rollcall_service.deliveries_server import DeliveriesServer
+from rollcall_service.deliveries_server import deliveries_service
+from rollcall_service.operators import OperatorsServer
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Permanent, Sender, Transient
 from rollcall_service.settings import SettingsError
@@ -38,9 +39,13 @@ def engine(shared: Engine) -> Engine:
     return shared
 
 
+def serving(engine: Engine, port: int) -> OperatorsServer:
+    return OperatorsServer("127.0.0.1", port, [deliveries_service(engine, SCHEMA)])
+
+
 @pytest.fixture
 def service(engine: Engine) -> Iterator[DeliveryServiceStub]:
-    server = DeliveriesServer("127.0.0.1", 0, engine, SCHEMA)
+    server = serving(engine, 0)
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield DeliveryServiceStub(channel)
@@ -200,7 +205,7 @@ def test_what_cannot_be_asked_is_said(
 
 def test_without_postgres_it_says_so() -> None:
     away = make_engine("postgresql://nobody:x@127.0.0.1:1/none", schema=SCHEMA)
-    server = DeliveriesServer("127.0.0.1", 0, away, SCHEMA)
+    server = serving(away, 0)
     server.start()
     address = f"127.0.0.1:{server.port}"
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as refused:
@@ -210,7 +215,7 @@ def test_without_postgres_it_says_so() -> None:
 
 
 def test_a_taken_port_is_one_clear_line(engine: Engine) -> None:
-    server = DeliveriesServer("127.0.0.1", 0, engine, SCHEMA)
+    server = serving(engine, 0)
     with pytest.raises(SettingsError, match="GRPC_PORT: can't listen on"):
-        DeliveriesServer("127.0.0.1", server.port, engine, SCHEMA)
+        serving(engine, server.port)
     server.stop()

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine, text
 
 from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
+from rollcall_service.counts import ledger_counts
 from rollcall_service.ledger import Delivery, Message
-from rollcall_service.ledger_store import Counts
 from rollcall_service.postgres import make_engine
 
 SCHEMA = "ledger_test"
@@ -323,10 +323,9 @@ def test_counts_name_every_state_and_survive_postgres(
     engine: Engine, connection: Connection
 ) -> None:
     owe(connection, "ada")
-    counts = Counts(engine, max_age=0)
-    assert counts.read() == dict.fromkeys(ledger.STATES, 0) | {"pending": 1}
+    assert ledger_counts(engine).read() == dict.fromkeys(ledger.STATES, 0) | {"pending": 1}
     away = make_engine("postgresql://nobody:x@127.0.0.1:1/none", schema="none")
-    assert Counts(away).read() == {}
+    assert ledger_counts(away).read() == {}
 
 
 def test_looking_for_due_rows_is_cheap_however_many_are_done(connection: Connection) -> None:

@@ -69,7 +69,7 @@ def test_a_connection_lost_after_data_is_tried_again(serve: Serve) -> None:
     assert len(server.mails) == 1  # it may have been accepted: hence the stable Message-ID
 
 
-def test_nobody_listening_is_transient() -> None:
+def test_nobody_listening_is_store_trouble() -> None:
     with pytest.raises(Transient, match="ConnectionRefusedError"):
         send(Smtp("127.0.0.1", 1))
 

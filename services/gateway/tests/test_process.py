@@ -79,7 +79,6 @@ def test_it_starts_tells_its_status_and_stops_within_2_seconds() -> None:
         "partitions": {},
         "lag_records": 0,
         "lag_seconds": 0.0,
-        "stopped_partitions": {},
     }
     for path in (f"{management}/healthz", f"{port}/healthz"):
         with urllib.request.urlopen(f"http://127.0.0.1:{path}", timeout=5) as answer:

@@ -97,7 +97,7 @@ def test_what_somebody_can_mend_is_not(slack: Any, poster: Poster, code: str) ->
         (429, b"slow down", "HTTP 429"),
     ],
 )
-def test_what_is_not_slack_speaking_is_transient_and_not_quoted(
+def test_what_is_not_slack_speaking_is_store_trouble_and_not_quoted(
     slack: Any, poster: Poster, status: int, body: bytes, reason: str
 ) -> None:
     slack.answers["chat.postMessage"] = lambda _: (status, {"Content-Type": "text/html"}, body)
@@ -105,7 +105,7 @@ def test_what_is_not_slack_speaking_is_transient_and_not_quoted(
         post(poster)
 
 
-def test_nobody_listening_is_transient() -> None:
+def test_nobody_listening_is_store_trouble() -> None:
     poster = Poster(make_client(Slack("xoxb-test", "http://127.0.0.1:1/api/")))
     with pytest.raises(Transient, match="URLError"):
         post(poster)
@@ -119,7 +119,7 @@ def test_a_server_that_hangs_is_left_in_time() -> None:
             post(poster)
 
 
-def test_a_connection_that_is_cut_is_transient() -> None:
+def test_a_connection_that_is_cut_is_store_trouble() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def cut() -> None:

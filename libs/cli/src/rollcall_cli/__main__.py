@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rollcall_cli import deliveries, events, exits, mail
+from rollcall_cli import deliveries, events, exits, mail, parked
 from rollcall_cli.lifecycle import clean, down, up
 from rollcall_cli.output import Output
 from rollcall_cli.scale import scale
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Handler] = {
     "events": events.run,
     "logs": logs,
     "mail": mail.run,
+    "parked": parked.run,
     "status": status,
     "scale": scale,
 }
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     scaled.add_argument("count", type=_replicas, help="1 to 16")
     events.add_actions(commands.add_parser("events", help=events.HELP), machine)
     deliveries.add_actions(commands.add_parser("deliveries", help=deliveries.HELP), machine)
+    parked.add_actions(commands.add_parser("parked", help=parked.HELP), machine)
     mail.add_actions(commands.add_parser("mail", help=mail.HELP), machine)
     return root
 

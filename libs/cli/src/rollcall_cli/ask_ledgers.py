@@ -1,23 +1,17 @@
 """The ledgers of the notification services, asked over gRPC."""
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import grpc
-
 from rollcall.deliveries.v1 import deliveries_pb2 as pb
 from rollcall.deliveries.v1.deliveries_pb2_grpc import DeliveryServiceStub
-from rollcall_local import client
-from rollcall_local.client import NotRunning
-from rollcall_local.errors import PlatformError
+from rollcall_cli.ask_services import call, channels
 from rollcall_local.home import Home
 
 _SERVICES = {"email": "email-notification", "slack": "slack-notification"}
 _PREFIX = "DELIVERY_STATE_"
-_WITHIN = 30.0  # seconds for a call
 _PAGE = 200
 
 Document = dict[str, Any]
@@ -28,7 +22,7 @@ def listed(home: Home, options: argparse.Namespace) -> list[Document]:
     request = pb.ListDeliveriesRequest(filter=_filter(options), page_size=options.lines)
     found: list[Document] = []
     for service, stub in _stubs(home, options):
-        answer = _call(service, stub.ListDeliveries, request)
+        answer = call(_SERVICES[service], stub.ListDeliveries, request)
         found += [_document(service, delivery) for delivery in answer.deliveries]
     found.sort(key=lambda d: str(d["created_at"]), reverse=True)
     return found[: options.lines]
@@ -44,30 +38,17 @@ def changed(home: Home, options: argparse.Namespace) -> Iterator[list[Document]]
         while after is not None:
             request = make(filter=_filter(options), page_size=_PAGE, after_id=after)
             request.dry_run = options.dry_run
-            answer = _call(service, rpc, request)
+            answer = call(_SERVICES[service], rpc, request)
             yield [_document(service, delivery) for delivery in answer.changed]
             after = answer.next_after_id if answer.HasField("next_after_id") else None
 
 
 def _stubs(home: Home, options: argparse.Namespace) -> Iterator[tuple[str, DeliveryServiceStub]]:
-    """Of each service asked, one replica. Raises NotRunning."""
+    """Raises NotRunning."""
     names = [options.service] if options.service else list(_SERVICES)
-    services = {s["name"]: s["replicas"] for s in client.status(home)["services"]}
-    for name in names:
-        running = [r["grpc"] for r in services[_SERVICES[name]] if r["state"] == "running"]
-        if not running:
-            raise NotRunning(f"no replica of {_SERVICES[name]} runs: see `rollcall status`")
-        with closing(grpc.insecure_channel(running[0])) as channel:
-            yield name, DeliveryServiceStub(channel)
-
-
-def _call(service: str, rpc: Callable[..., Any], request: Any) -> Any:
-    try:
-        return rpc(request, timeout=_WITHIN)
-    except grpc.RpcError as error:
-        said = f"{_SERVICES[service]}: {error.details()}"
-        unreachable = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-        raise (NotRunning if error.code() in unreachable else PlatformError)(said) from None
+    full = {_SERVICES[name]: name for name in names}
+    for service, channel in channels(home, full):
+        yield full[service], DeliveryServiceStub(channel)
 
 
 def _filter(options: argparse.Namespace) -> pb.DeliveryFilter:

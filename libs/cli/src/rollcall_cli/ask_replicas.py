@@ -1,6 +1,7 @@
 """What the platform is doing: the supervisor says what runs, each replica what it holds."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,8 +12,8 @@ from rollcall_local.home import Home
 _TIMEOUT = 2.0  # seconds for a replica to answer
 
 
-def platform_status(home: Home) -> tuple[dict[str, Any], str | None]:
-    """The document of `rollcall status --json`, and a notice nobody must overlook.
+def platform_status(home: Home) -> tuple[dict[str, Any], list[str]]:
+    """The document of `rollcall status --json`, and what nobody must overlook.
 
     Raises NotRunning.
     """
@@ -32,7 +33,19 @@ def platform_status(home: Home) -> tuple[dict[str, Any], str | None]:
         "services": services,
         "parts": known["parts"],
     }
-    return document, known["notice"]
+    notices = [*_parked(known["services"], reports), known["notice"]]
+    return document, [notice for notice in notices if notice]
+
+
+def _parked(
+    services: list[dict[str, Any]], reports: dict[str, dict[str, Any]]
+) -> Iterator[str | None]:
+    """A line for each group that holds something: its replicas all say the same."""
+    for service in services:
+        said = [reports[r["id"]].get("parked") or {} for r in service["replicas"]]
+        sequences = max((counts.get("sequences", 0) for counts in said), default=0)
+        if sequences:
+            yield f"{service['name']} holds events of {sequences} users or roles: rollcall parked"
 
 
 async def _reports(services: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -23,11 +23,11 @@ _COLOURS = {"running": "green", "external": "blue", "starting": "yellow", "resta
 def status(home: Home, options: argparse.Namespace, output: Output) -> int:
     if options.watch:
         return _watch(home, output)
-    document, notice = platform_status(home)
+    document, notices = platform_status(home)
     if output.json:
         output.result(document)
     else:
-        output.console.print(page(document, notice))
+        output.console.print(page(document, notices))
     return exits.OK
 
 
@@ -52,9 +52,9 @@ def _page_or_silence(home: Home) -> RenderableType:
         return Text(str(error))
 
 
-def page(document: dict[str, Any], notice: str | None) -> RenderableType:
+def page(document: dict[str, Any], notices: list[str]) -> RenderableType:
     tables: list[RenderableType] = [_services(document["services"]), _parts(document["parts"])]
-    return Group(*tables, *([Text(notice, style="bold yellow")] if notice else []))
+    return Group(*tables, *(Text(notice, style="bold yellow") for notice in notices))
 
 
 def _services(services: list[dict[str, Any]]) -> Table:

@@ -59,8 +59,11 @@ class Malformed(Exception):
 class UnknownType(Exception):
     """A well-formed envelope of a type that this version does not know."""
 
-    def __init__(self, type_: str):
+    def __init__(self, type_: str, key: str, event_id: str):
         super().__init__(f"unknown event type {type_[:200]!r}")
+        self.type = type_
+        self.key = key
+        self.event_id = event_id
 
 
 def encode(event: UnpublishedEvent, topic: str) -> Record:
@@ -101,7 +104,7 @@ def decode(record: RawRecord, partitions: int) -> Event:
         raise Malformed("ce_id is not a UUID")
     type_ = EVENT_TYPES.get(type_name)
     if type_ is None:
-        raise UnknownType(type_name)
+        raise UnknownType(type_name, key, event_id)
     if headers.get("ce_subject") != f"{type_.collection}/{key}":
         raise Malformed("the key disagrees with the subject")
     return Event(

@@ -9,18 +9,14 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import Engine
 
 from rollcall_events.codec import RawRecord
-from rollcall_events.inbox import (
-    HandlerFailed,
-    Outcome,
-    StaleOwner,
-    Subscription,
-    apply,
-    connect,
-    is_store_trouble,
-)
-from rollcall_events.postgres import Wire
+from rollcall_events.envelope import Position
+from rollcall_events.folding import Failure, HandlerFailed, Outcome
+from rollcall_events.inbox import StaleOwner, apply, connect
+from rollcall_events.parking_guard import ParkingGuard, TooManyParked
+from rollcall_events.postgres import Wire, is_store_trouble, is_timeout, may_be_the_record
 from rollcall_events.session import Refused, Session, SessionOver, check_topic
 from rollcall_events.settings import KafkaSettings
+from rollcall_events.subscription import Subscription
 from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
 
 log = logging.getLogger(__name__)
@@ -43,7 +39,6 @@ class Status:
     partitions: Sequence[int] = ()
     lag_records: int = 0
     lag_seconds: float = 0.0
-    stopped_partitions: Mapping[int, str] = field(default_factory=dict)
     events: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -81,6 +76,8 @@ class Consumer:
         self._at_end: dict[int, float] = {}
         self._turned_at = time.monotonic()
         self._gather_until = 0.0  # of time.monotonic
+        self._guard = ParkingGuard()
+        self._timed_out: Position | None = None  # the record of which a statement took too long
         self._wire: Wire | None = None  # kept from batch to batch as long as nothing goes wrong
         self._thread = threading.Thread(
             target=self._run, name=f"consumer-{subscription.group}", daemon=True
@@ -121,10 +118,10 @@ class Consumer:
             try:
                 self._one_session()
             except Refused as error:
-                log.critical("nothing is consumed", extra={"reason": str(error)})
                 self._on_topic(None)
-                self._report(f"stopped: {error}", None)
-                self._idle()
+                self._stop_and_say_why(error)
+            except TooManyParked as error:
+                self._stop_and_say_why(error)
             except Exception as error:  # noqa: BLE001  (sorted out by its kind)
                 if not self._again_after(error):
                     return
@@ -144,8 +141,10 @@ class Consumer:
         self._stopping.wait(FIRST_BACKOFF * 2)
         return True
 
-    def _idle(self) -> None:
-        """Stay alive to say what is wrong; starting again would not mend it."""
+    def _stop_and_say_why(self, error: Exception) -> None:
+        """Stay alive for it; starting again would not mend it."""
+        log.critical("nothing is consumed", extra={"reason": str(error)})
+        self._report(f"stopped: {error}", None)
         while not self._stopping.wait(1):
             self._turned_at = time.monotonic()
 
@@ -200,47 +199,76 @@ class Consumer:
         self._gather_until = ended + min((ended - began) * GATHER_FACTOR, GATHER_MOST)
 
     def _apply_or_split(self, session: Session, topic: Topic) -> None:
-        try:
-            self._apply(session, topic, session.in_hand)
-            session.in_hand = []
-        except Exception as error:  # whatever a handler or its flush raises
-            if isinstance(error, StaleOwner) or is_store_trouble(error):
-                raise
-            log.warning("batch failed, trying record by record", extra=_kind(error))
-            self._one_by_one(session, topic)
-
-    def _one_by_one(self, session: Session, topic: Topic) -> None:
-        """A batch failed as a whole: apply what can be applied, stop the partitions that cannot."""
+        """Apply everything in hand. What cannot be handled is found by splitting, and parked."""
+        failures: dict[Position, Failure] = {}
+        size = len(session.in_hand)
         while session.in_hand and not self._stopping.is_set():
-            record = session.in_hand[0]
+            self._turned_at = time.monotonic()
+            records = session.in_hand[:size]
             try:
-                self._apply(session, topic, [record])
-                session.in_hand.remove(record)
-            except Exception as error:  # as above
-                if isinstance(error, StaleOwner) or is_store_trouble(error):
-                    raise
-                self._stop_partition(session, record, error)
+                self._apply(session, topic, records, failures)
+            except HandlerFailed as failed:
+                self._about_to_park(failed.record, failed.failure)
+                failures[failed.record.position] = failed.failure
+                # All before it, and it; the rest is tried as a whole then.
+                size = 1 + next(i for i, r in enumerate(records) if r is failed.record)
+            except Exception as error:  # noqa: BLE001  (of whatever writes for many records)
+                size = self._smaller(records, failures, error)
+            else:
+                del session.in_hand[: len(records)]
+                size = len(session.in_hand)
 
-    def _apply(self, session: Session, topic: Topic, records: Sequence[RawRecord]) -> None:
+    def _smaller(
+        self,
+        records: Sequence[RawRecord],
+        failures: dict[Position, Failure],
+        error: Exception,
+    ) -> int:
+        """How many records to try after an error that names none of them."""
+        if isinstance(error, StaleOwner) or not may_be_the_record(error):
+            raise error
+        if len(records) > 1:
+            log.warning("batch failed, trying half of it", extra=_kind(error))
+            return len(records) // 2
+        record = records[0]
+        if record.position in failures:
+            raise error  # parking it does not help
+        if is_timeout(error) and record.position != self._timed_out:
+            self._timed_out = record.position
+        else:
+            failure = Failure.of(error)
+            self._about_to_park(record, failure)
+            failures[record.position] = failure
+        return 1
+
+    def _about_to_park(self, record: RawRecord, failure: Failure) -> None:
+        self._guard.check(record.key, failure.reason)
+        log.error(
+            "a record cannot be handled and is parked",
+            extra={
+                "partition": record.partition,
+                "offset": record.offset,
+                "reason": failure.reason,
+            },
+        )
+
+    def _apply(
+        self,
+        session: Session,
+        topic: Topic,
+        records: Sequence[RawRecord],
+        failures: Mapping[Position, Failure],
+    ) -> None:
         starts = {r.partition: session.positions[r.partition] for r in records}
         wire, self._wire = self._wire or connect(self._engine, self._subscription), None
         try:
-            outcome = apply(wire, self._subscription, records, starts, topic.partitions)
+            outcome = apply(wire, self._subscription, records, starts, topic.partitions, failures)
         except BaseException:
             wire.close()
             raise
         self._wire = wire
         session.applied(records)
         self._count(outcome)
-
-    def _stop_partition(self, session: Session, record: RawRecord, error: Exception) -> None:
-        reason = error.reason if isinstance(error, HandlerFailed) else type(error).__name__
-        session.stop_partition(record.partition, f"offset {record.offset}: {reason}")
-        log.error(
-            "partition stopped: its next record cannot be handled",
-            extra={"partition": record.partition, "offset": record.offset, "reason": reason},
-            exc_info=error,
-        )
 
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:
         """Pause, and keep polling so that the group knows that this member lives."""
@@ -266,15 +294,11 @@ class Consumer:
             if not behind.get(partition):
                 self._at_end[partition] = now
         waited = [now - self._at_end.setdefault(p, now) for p in behind]
-        stopped = session.stopped if session else {}
-        if stopped:
-            state = "running with stopped partitions"
         self._status = Status(
             state=state,
             partitions=sorted(positions),
             lag_records=sum(behind.values()),
             lag_seconds=round(max(waited, default=0.0), 3),
-            stopped_partitions=dict(stopped),
             events=asdict(self._totals),
         )
 

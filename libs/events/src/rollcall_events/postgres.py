@@ -14,10 +14,15 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # What connecting, and what a session, has to say of Postgres.
 STORE_ERRORS = (SQLAlchemyError, psycopg2.Error)
+
+_READ_ONLY = "25006"  # what a demoted primary says in a switchover
+_LIMIT_EXCEEDED = "54"  # class of SQLSTATE: the record's own trouble
+_CANCELLED = "57014"  # of a statement that took longer than it may
 
 # A statement is planned once, for any number of values, perhaps when its tables are empty. So every
 # table is reached by an index, whatever the planner believes of it. To older servers a plan without
@@ -26,6 +31,32 @@ _PLANNING = """
 SET plan_cache_mode = force_generic_plan; SET jit = off;
 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 """
+
+
+def is_store_trouble(error: BaseException) -> bool:
+    """Whether Postgres is away or busy, and nothing is wrong with the record in hand."""
+    if isinstance(error, PoolTimeoutError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    original = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(original, "pgcode", None) or ""
+    if code == _READ_ONLY:
+        return True
+    lost = isinstance(original, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return lost and not code.startswith(_LIMIT_EXCEEDED)
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether a statement took longer than it may: because of what it does, or because Postgres
+    did not run meanwhile."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "pgcode", None) == _CANCELLED
+
+
+def may_be_the_record(error: BaseException) -> bool:
+    """Whether what a record asked of Postgres may be the error's cause."""
+    return is_timeout(error) or not is_store_trouble(error)
 
 
 class Wire:

@@ -27,7 +27,47 @@ CREATE_V1 = (
 )
 
 
+CREATE_V2 = (
+    # A sequence that is held: the key of an aggregate, and its first record that could not be
+    # handled, with why and how often it was tried.
+    """CREATE TABLE parked (
+         key uuid PRIMARY KEY, partition integer NOT NULL, "offset" bigint NOT NULL,
+         reason text NOT NULL, stack text NOT NULL, attempts integer NOT NULL DEFAULT 1,
+         parked_at timestamptz NOT NULL DEFAULT now(),
+         tried_at timestamptz NOT NULL DEFAULT now())""",
+    # The records of held sequences as they were read, the first that could not be handled
+    # included. headers: JSON, [[name, base64 or null], ...].
+    """CREATE TABLE held (
+         partition integer NOT NULL, "offset" bigint NOT NULL,
+         key uuid NOT NULL, event_id uuid NOT NULL, type text NOT NULL,
+         value bytea, headers bytea NOT NULL, timestamp_ms bigint NOT NULL,
+         PRIMARY KEY (partition, "offset"))""",
+    'CREATE INDEX held_key ON held (key, "offset")',
+)
+
+# Records that are to be rejected by hand, wherever the group reads them (design §6).
+CREATE_DISCARDS_V1 = (
+    """CREATE TABLE discards (
+         partition integer NOT NULL, "offset" bigint NOT NULL, reason text NOT NULL,
+         discarded_at timestamptz NOT NULL DEFAULT now(),
+         PRIMARY KEY (partition, "offset"))""",
+)
+
+
 def create_v1(op: Operations) -> None:
     """Make the tables in the schema that is first on the connection's search path."""
     for statement in CREATE_V1:
+        op.execute(statement)
+
+
+def create_v2(op: Operations) -> None:
+    """Add what parking needs, likewise. A group that fills its schema anew makes the table of
+    discards elsewhere, by `create_discards_v1`, and the rest by CREATE_V2."""
+    for statement in CREATE_V2:
+        op.execute(statement)
+    create_discards_v1(op)
+
+
+def create_discards_v1(op: Operations) -> None:
+    for statement in CREATE_DISCARDS_V1:
         op.execute(statement)

@@ -37,8 +37,8 @@ class SessionOver(Exception):
 
 class Session:
     """positions: partition held → next offset. in_hand: fetched and not yet applied.
-    stopped: partition → why nothing more of it is read. verify: called with the topic between
-    reading stored offsets and using them; what it raises ends the session."""
+    verify: called with the topic between reading stored offsets and using them; what it raises
+    ends the session."""
 
     def __init__(
         self,
@@ -50,12 +50,11 @@ class Session:
     ):
         self.positions: dict[int, int] = {}
         self.in_hand: list[RawRecord] = []
-        self.stopped: dict[int, str] = {}
         self._topic = topic
         self._engine = engine
         self._verify = verify
         self._trouble: Exception | None = None
-        self._fetched: dict[int, int] = {}  # what is fetched next; no partition that is stopped
+        self._fetched: dict[int, int] = {}  # what is fetched next
         self._uncommitted: dict[int, int] = {}
         self._committed_at = 0.0
         self._paused = False
@@ -95,7 +94,7 @@ class Session:
         self._paused = True
 
     def resume(self) -> None:
-        self._client.resume([p for p in self._held() if p.partition not in self.stopped])
+        self._client.resume(self._held())
         self._paused = False
 
     def applied(self, records: Sequence[RawRecord]) -> None:
@@ -119,13 +118,6 @@ class Session:
             except KafkaException as error:
                 log.warning("offsets not committed", extra={"reason": error.args[0].name()})
 
-    def stop_partition(self, partition: int, reason: str) -> None:
-        """Read nothing more of a partition in this session."""
-        self.stopped[partition] = reason
-        self._fetched.pop(partition, None)
-        self._client.pause([TopicPartition(self._topic.name, partition)])
-        self.in_hand = [r for r in self.in_hand if r.partition != partition]
-
     def ends(self) -> dict[int, int]:
         """The log's end of each partition held, as last heard of. No network is used."""
         ends = {}
@@ -147,7 +139,7 @@ class Session:
         error = message.error()
         if error is None:
             record = raw_record(message)
-            # Nothing of what was revoked or stopped meanwhile, and nothing twice.
+            # Nothing of what was revoked meanwhile, and nothing twice.
             expected = self._fetched.get(record.partition)
             if expected is not None and record.offset >= expected:
                 self._fetched[record.partition] = record.offset + 1
@@ -192,7 +184,6 @@ class Session:
             self.positions.pop(partition, None)
             self._fetched.pop(partition, None)
             self._uncommitted.pop(partition, None)
-            self.stopped.pop(partition, None)
         log.info("revoked", extra={"partitions": sorted(gone)})
 
     def _on_error(self, error: KafkaError) -> None:

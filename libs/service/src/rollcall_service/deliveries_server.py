@@ -1,32 +1,23 @@
-"""The delivery ledger over gRPC (deliveries.proto), served by every service that has one."""
+"""The delivery ledger over gRPC (deliveries.proto), for every service that has one."""
 
 import logging
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import HealthServicer
 from sqlalchemy import Engine
 
 from rollcall.deliveries.v1 import deliveries_pb2 as pb
 from rollcall.deliveries.v1 import deliveries_pb2_grpc as pb_grpc
 from rollcall_service import deliveries
 from rollcall_service.deliveries import Filter, Page
-from rollcall_service.postgres import is_transient
-from rollcall_service.settings import SettingsError
+from rollcall_service.operators import InvalidField, Service, answered
 
 log = logging.getLogger(__name__)
 
-NAME = "rollcall.deliveries.v1.DeliveryService"
-CONNECTIONS = 2  # calls at a time, each with a connection
 _PAGE = 100  # rows, where none is asked for
-_GRACE = 1.0  # seconds for calls in flight at shutdown
 
 _STATES: dict[int, str] = {
     pb.DELIVERY_STATE_PENDING: "pending",
@@ -38,56 +29,14 @@ _STATES: dict[int, str] = {
 _NUMBERS = {name: number for number, name in _STATES.items()}
 
 
-class InvalidField(ValueError):
-    """The message names the field and says what is right."""
-
-
-class DeliveriesServer:
-    """Serves a schema's ledger from `start` until `stop`. Raises SettingsError for a port that is
-    taken."""
-
-    def __init__(self, host: str, port: int, engine: Engine, schema: str):
-        self._server = grpc.server(
-            ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="deliveries"),
-            options=(("grpc.so_reuseport", 0),),  # a taken port is an error, not a second listener
-            maximum_concurrent_rpcs=64,
-        )
-        self._health = HealthServicer()
-        pb_grpc.add_DeliveryServiceServicer_to_server(_Servicer(engine, schema), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        try:
-            self.port = self._server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError:
-            raise SettingsError(f"GRPC_PORT: can't listen on {host}:{port}") from None
-
-    def start(self) -> None:
-        self._server.start()
-        for name in ("", NAME):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-
-    def stop(self) -> None:
-        self._health.enter_graceful_shutdown()
-        stopped: threading.Event = self._server.stop(_GRACE)
-        stopped.wait(_GRACE + 1)
-
-
-def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Whatever goes wrong becomes a status that says what to do."""
-
-    def call(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return method(self, request)
-        except InvalidField as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except Exception as error:
-            if is_transient(error):
-                context.abort(
-                    grpc.StatusCode.UNAVAILABLE, "Postgres is away; nothing was done: try again"
-                )
-            log.exception("a call failed")
-            context.abort(grpc.StatusCode.INTERNAL, "an unexpected error; see the service's log")
-
-    return call
+def deliveries_service(engine: Engine, schema: str) -> Service:
+    """Of a schema's ledger."""
+    return Service(
+        "rollcall.deliveries.v1.DeliveryService",
+        lambda server: pb_grpc.add_DeliveryServiceServicer_to_server(
+            _Servicer(engine, schema), server
+        ),
+    )
 
 
 class _Servicer(pb_grpc.DeliveryServiceServicer):
@@ -95,7 +44,7 @@ class _Servicer(pb_grpc.DeliveryServiceServicer):
         self._engine = engine
         self._schema = schema
 
-    @_answered
+    @answered
     def ListDeliveries(self, request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:  # noqa: N802
         with self._engine.connect() as connection:
             page = deliveries.find(
@@ -104,12 +53,12 @@ class _Servicer(pb_grpc.DeliveryServiceServicer):
         found = [_message(row) for row in page.rows]
         return pb.ListDeliveriesResponse(deliveries=found, next_before_id=page.next)
 
-    @_answered
+    @answered
     def RetryDeliveries(self, request: pb.RetryDeliveriesRequest) -> pb.RetryDeliveriesResponse:  # noqa: N802
         page = self._change(deliveries.retry, request)
         return pb.RetryDeliveriesResponse(changed=map(_message, page.rows), next_after_id=page.next)
 
-    @_answered
+    @answered
     def CancelDeliveries(self, request: pb.CancelDeliveriesRequest) -> pb.CancelDeliveriesResponse:  # noqa: N802
         page = self._change(deliveries.cancel, request)
         return pb.CancelDeliveriesResponse(

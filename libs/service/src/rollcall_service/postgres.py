@@ -1,13 +1,7 @@
 """Connections to Postgres: every one has a deadline, and a schema of its own."""
 
-import psycopg2
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
-_READ_ONLY = "25006"  # what a demoted primary says in a switchover
-_LIMIT_EXCEEDED = "54"  # class of SQLSTATE: a value's own trouble, repeated or not
 
 
 def make_engine(
@@ -44,21 +38,3 @@ def make_engine(
             "tcp_user_timeout": 10_000,
         },
     )
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed later without anybody changing it.
-
-    Connections lost or refused, shutdowns, deadlocks, time-outs, exhausted resources: psycopg2
-    puts each of these under OperationalError or InterfaceError.
-    """
-    if isinstance(error, PoolTimeoutError):
-        return True
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    original = error.orig if isinstance(error, DBAPIError) else error
-    code = getattr(original, "pgcode", None) or ""
-    if code == _READ_ONLY:
-        return True
-    lost = isinstance(original, (psycopg2.OperationalError, psycopg2.InterfaceError))
-    return lost and not code.startswith(_LIMIT_EXCEEDED)

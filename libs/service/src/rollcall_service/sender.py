@@ -25,10 +25,10 @@ from prometheus_client import Counter
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from rollcall_events.postgres import is_store_trouble
 from rollcall_service import leasing, ledger
 from rollcall_service.bell import Bell
 from rollcall_service.ledger import Delivery
-from rollcall_service.postgres import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class Sender:
                 self._bell.wait(self._turn())
                 backoff = FIRST_BACKOFF
             except Exception as error:  # whatever it is, it must not leave the sender silently idle
-                if not is_transient(error):
+                if not is_store_trouble(error):
                     log.exception("the sender ended")
                     self.failed.set()
                     break

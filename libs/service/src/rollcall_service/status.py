@@ -17,8 +17,6 @@ class Held(Protocol):
     @property
     def lag_seconds(self) -> float: ...
     @property
-    def stopped_partitions(self) -> Mapping[int, str]: ...
-    @property
     def events(self) -> Mapping[str, int]: ...
 
 
@@ -33,6 +31,5 @@ def replica_status(replica_id: str, service: str, topic: str, held: Held) -> dic
         "partitions": {topic: list(held.partitions)},
         "lag_records": held.lag_records,
         "lag_seconds": held.lag_seconds,
-        "stopped_partitions": {str(p): why for p, why in held.stopped_partitions.items()},
         "events": dict(held.events),
     }

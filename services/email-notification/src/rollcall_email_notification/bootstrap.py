@@ -9,11 +9,14 @@ from rollcall_email_notification.rendering import Renderer
 from rollcall_email_notification.settings import SCHEMA, SERVICE, Settings
 from rollcall_email_notification.subscriptions import SUBSCRIPTION
 from rollcall_events import Consumer
-from rollcall_service.deliveries_server import CONNECTIONS, DeliveriesServer
+from rollcall_service.counts import ledger_counts, parked_counts
+from rollcall_service.deliveries_server import deliveries_service
 from rollcall_service.ledger_store import LedgerStore
 from rollcall_service.lifecycle import Component
 from rollcall_service.logs import configure_logging
 from rollcall_service.management import ManagementServer
+from rollcall_service.operators import CONNECTIONS, OperatorsServer
+from rollcall_service.parking_server import parking_service
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Sender
 from rollcall_service.status import replica_status
@@ -35,11 +38,12 @@ def build(settings: Settings) -> Sequence[Component]:
         name=settings.replica_id,
         workers=WORKERS,
     )
+    deliveries, parked = ledger_counts(engine), parked_counts(engine)
     consumer = Consumer(SUBSCRIPTION, settings.kafka, engine)
 
     def status() -> dict[str, Any]:
         held = replica_status(settings.replica_id, SERVICE, SUBSCRIPTION.topic, consumer.status())
-        return held | {"deliveries": store.counts.read()}
+        return held | {"deliveries": deliveries.read(), "parked": parked.read()}
 
     management = ManagementServer(
         settings.management_host,
@@ -48,5 +52,9 @@ def build(settings: Settings) -> Sequence[Component]:
         ready=lambda: consumer.ready() and sender.healthy(),
         status=status,
     )
-    deliveries = DeliveriesServer(settings.grpc_host, settings.grpc_port, engine, SCHEMA)
-    return [management, store, sender, deliveries, consumer]
+    operators = OperatorsServer(
+        settings.grpc_host,
+        settings.grpc_port,
+        [deliveries_service(engine, SCHEMA), parking_service(engine, SUBSCRIPTION)],
+    )
+    return [management, store, deliveries, parked, sender, operators, consumer]

@@ -59,5 +59,4 @@ def status(replica_id: str) -> dict[str, Any]:
         "partitions": {},
         "lag_records": 0,
         "lag_seconds": 0.0,
-        "stopped_partitions": {},
     }

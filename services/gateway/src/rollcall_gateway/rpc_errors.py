@@ -56,6 +56,11 @@ _REASONS = {
     "STORE_BEHIND_LOG": _Rule(
         503, "Store behind log", "The store has not caught up with the log; nothing was done."
     ),
+    "SEQUENCE_PARKED": _Rule(
+        503,
+        "Sequence parked",
+        "An event of it could not be applied yet and waits for the operators; nothing was done.",
+    ),
     "READ_STORE_BEHIND": _Rule(
         504, "Read store behind", "The read store has not reached the Consistency-Token yet."
     ),

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from rollcall_events import Consumer, Publisher
 from rollcall_events.consumer import Status
+from rollcall_service.counts import parked_counts
 from rollcall_service.lifecycle import Component
 from rollcall_service.management import ManagementServer
 from rollcall_service.migrations import upgrade
+from rollcall_service.operators import CONNECTIONS
+from rollcall_service.parking_server import parking_service
 from rollcall_service.postgres import make_engine
 from rollcall_service.status import replica_status
 from rollcall_user_management.admission.guard import Guard
@@ -26,13 +30,14 @@ from rollcall_user_management.settings import SCHEMA, SERVICE, Settings
 
 WORKERS = 4  # threads that talk to Postgres for queries
 BACKGROUND = 5  # connections of the projection, guard, marker, recovery and listener
+POOL = WORKERS + BACKGROUND + CONNECTIONS
 
 
 class Postgres:
     """The connections and the threads that use them, let go of when everything else has stopped."""
 
     def __init__(self, url: str, schema: str):
-        self.engine = make_engine(url, schema=f"{schema},{SCHEMA}", pool_size=WORKERS + BACKGROUND)
+        self.engine = make_engine(url, schema=f"{schema},{SCHEMA}", pool_size=POOL)
         self.executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="postgres")
 
     def start(self) -> None:
@@ -76,18 +81,24 @@ def build(settings: Settings) -> Sequence[Component]:
         on_topic=positions.set_topic,
         verify=guard.verify,
     )
+    parked = parked_counts(engine)
+
+    def status() -> dict[str, Any]:
+        told = _told(consumer.status(), guard.held())
+        held = replica_status(settings.replica_id, SERVICE, projection.topic, told)
+        return held | {"parked": parked.read()}
+
     management = ManagementServer(
         settings.management_host,
         settings.management_port,
         healthy=consumer.healthy,
         ready=consumer.ready,
-        status=lambda: replica_status(
-            settings.replica_id, SERVICE, "users", _told(consumer.status(), guard.held())
-        ),
+        status=status,
     )
     return [
         management,
         postgres,
+        parked,
         guard,
         marker,
         publisher,
@@ -101,6 +112,7 @@ def build(settings: Settings) -> Sequence[Component]:
             commands.handle,
             commands.handle_all,
             queries.answer,
+            parking_service(engine, projection),
         ),
         consumer,  # the first to stop, so that its partitions move at once
     ]

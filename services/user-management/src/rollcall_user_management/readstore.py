@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, text
 
-from rollcall_events.schema import CREATE_V1 as INBOX
+from rollcall_events.schema import CREATE_V1, CREATE_V2
 from rollcall_user_management.domain.attributes import as_numbers
 from rollcall_user_management.domain.state import Role, Stamp, User
 
@@ -86,7 +86,7 @@ def create(connection: Connection, number: int) -> None:
     schema = schema_of(number)
     connection.execute(text(f"CREATE SCHEMA {schema}"))
     connection.execute(text(f"SET LOCAL search_path = {schema}"))
-    for statement in (*INBOX, *TABLES):
+    for statement in (*CREATE_V1, *CREATE_V2, *TABLES):
         connection.execute(text(statement))
 
 

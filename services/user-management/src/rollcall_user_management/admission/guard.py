@@ -21,7 +21,7 @@ from rollcall_events import (
     committed_offsets,
     log_ends,
 )
-from rollcall_service.postgres import is_transient
+from rollcall_events.postgres import is_store_trouble
 from rollcall_user_management.admission import origin
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class Guard:
             try:
                 self.look()
             except Exception as error:
-                if not isinstance(error, TopicUnavailable) and not is_transient(error):
+                if not isinstance(error, TopicUnavailable) and not is_store_trouble(error):
                     reason = str(error) if isinstance(error, Refused) else type(error).__name__
                     log.critical("the guard ended", extra={"reason": reason}, exc_info=error)
                     self.failed.set()

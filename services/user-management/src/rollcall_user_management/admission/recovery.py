@@ -7,7 +7,7 @@ import time
 from sqlalchemy import Engine
 
 from rollcall_events import LogUnavailable, Publisher
-from rollcall_service.postgres import is_transient
+from rollcall_events.postgres import is_store_trouble
 from rollcall_user_management.admission.append import Mark, append
 from rollcall_user_management.admission.store import lease_unappended, prune
 
@@ -49,7 +49,7 @@ class Recovery:
                     self._prune()
                     pruned = time.monotonic()
             except Exception as error:
-                if not isinstance(error, LogUnavailable) and not is_transient(error):
+                if not isinstance(error, LogUnavailable) and not is_store_trouble(error):
                     log.exception("recovery ended")
                     self.failed.set()
                     return

@@ -78,13 +78,15 @@ class Answered:
 
 @dataclass(frozen=True)
 class Facts:
-    """The answers to a question. other_collection: the id is of an aggregate of another kind."""
+    """The answers to a question. other_collection: the id is of an aggregate of another kind.
+    parked: a sequence that it depends on is held, until somebody mends what failed."""
 
     kept: Kept | Answered | None
     newest: Newest
     reference: Newest | None
     value: Value
     other_collection: bool
+    parked: bool
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ SET statement_timeout = '5s';
 SELECT set_config('rollcall.session', {SESSION}, false);
 PREPARE lock_all (bigint[]) AS SELECT pg_advisory_xact_lock(l) FROM unnest($1) AS l;
 PREPARE newest_roles (uuid[]) AS {ROLES};
-PREPARE facts (text[], text[], uuid[], text[], text[], text[]) AS
+PREPARE facts (text[], text[], uuid[], text[], text[], text[], uuid[]) AS
 SELECT {USER_COLUMNS}, {PENDING}, {USER_ROLES},
   a.answer AS admitted_answer, a.fingerprint AS admitted_fingerprint,
   a.topic, a.partition, a."offset", a.recorded_at,
@@ -127,21 +129,22 @@ SELECT {USER_COLUMNS}, {PENDING}, {USER_ROLES},
     OR EXISTS (SELECT 1 FROM admissions o WHERE o.key = w.key AND o.settled_at IS NULL
                 AND o.version > 0
                 AND o.headers->>'ce_subject' <> w.collection || '/' || w.key) AS other_collection,
+  EXISTS (SELECT 1 FROM parked s WHERE s.key IN (w.key, w.reference)) AS parked,
   others.taken, others.for_now,
   (SELECT current_setting('rollcall.session') || '/' || {TIMELINE}) AS incarnation,
   EXISTS (SELECT 1 FROM origin WHERE held_since IS NOT NULL) AS held
-FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
-     AS w (command_id, collection, key, claim, field, value, n)
+FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
+     AS w (command_id, collection, key, claim, field, value, reference, n)
 LEFT JOIN users u ON u.id = w.key
 LEFT JOIN roles r ON r.id = w.key
 LEFT JOIN admissions a ON a.command_id = w.command_id
 LEFT JOIN answers k ON k.command_id = w.command_id
 LEFT JOIN LATERAL (
-  SELECT true AS taken, bool_or(for_now OR coalesce((
+  SELECT true AS taken, bool_or((for_now OR coalesce((
            SELECT true FROM admissions h WHERE h.key = holders.key AND h.settled_at IS NULL
               AND h.version > 0
               AND (h.claim IS NOT NULL OR h.headers->>'ce_type' LIKE '%DeletedEvent') LIMIT 1),
-           false)) AS for_now
+           false)) AND NOT EXISTS (SELECT 1 FROM parked s WHERE s.key = holders.key)) AS for_now
   FROM (SELECT key, true AS for_now FROM admissions
          WHERE claim = w.claim AND claim IS NOT NULL AND settled_at IS NULL
            AND key <> w.key
@@ -165,7 +168,7 @@ INSERT INTO answers (command_id, fingerprint, answer) SELECT * FROM unnest($1, $
 
 _READ = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE lock_all (%s);"
-    " EXECUTE facts (%s, %s, %s, %s, %s, %s)"
+    " EXECUTE facts (%s, %s, %s, %s, %s, %s, %s)"
 )
 _ADMIT = "EXECUTE admit (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s); "
 _KEEP = "EXECUTE keep (%s, %s, %s); "
@@ -188,6 +191,7 @@ def read(wire: Wire, questions: Sequence[Question]) -> Reading:
             array(str(q.claim) if q.claim else None for q in questions),
             array(q.claim.field if q.claim else None for q in questions),
             array(q.claim.key if q.claim else None for q in questions),
+            array(q.reference for q in questions),
         ),
     )
     roles = _roles(wire, questions)
@@ -256,6 +260,7 @@ def _facts(question: Question, row: Any, roles: dict[str, Newest]) -> Facts:
         reference=roles[question.reference] if question.reference is not None else None,
         value=value if row.taken else Value.FREE,
         other_collection=row.other_collection,
+        parked=row.parked,
     )
 
 

@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from rollcall_events import LogUnavailable
-from rollcall_service.postgres import is_transient
+from rollcall_events.postgres import is_store_trouble
 from rollcall_user_management.commands.judging import CommandIdReused, EventTooLarge
 from rollcall_user_management.commands.lanes import (
     OutcomeUnknown,
@@ -31,6 +31,7 @@ from rollcall_user_management.domain.errors import (
     DomainError,
     NotFound,
     Protected,
+    SequenceParked,
     Taken,
     VersionMismatch,
 )
@@ -77,6 +78,7 @@ _PROBLEMS: Mapping[type[BaseException], Callable[..., Problem]] = {
     NotFound: _domain(StatusCode.NOT_FOUND),
     Taken: _domain(StatusCode.ALREADY_EXISTS),
     VersionMismatch: _domain(StatusCode.FAILED_PRECONDITION),
+    SequenceParked: _domain(StatusCode.FAILED_PRECONDITION),
     Protected: _domain(StatusCode.FAILED_PRECONDITION),
     EventTooLarge: lambda e: Problem(
         StatusCode.RESOURCE_EXHAUSTED, "EVENT_TOO_LARGE", "the event would not fit into the log"
@@ -145,7 +147,7 @@ def _problem(error: Exception) -> Problem:
     maker = _PROBLEMS.get(type(error))
     if maker is not None:
         return maker(error)
-    if is_transient(error):
+    if is_store_trouble(error):
         log.warning("Postgres is away", extra={"reason": type(error).__name__})
         return Problem(
             StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "Postgres is away; nothing was done"

@@ -1,10 +1,10 @@
-"""The gRPC server: two services, health, deadlines and bounds."""
+"""The gRPC server: commands, queries, what operators ask, health, deadlines and bounds."""
 
 import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc.aio
@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
 from rollcall.users.v1 import commands_pb2, commands_pb2_grpc, queries_pb2_grpc
+from rollcall_service.operators import CONNECTIONS, Service
 from rollcall_user_management.api.errors import status_of
 
 log = logging.getLogger(__name__)
@@ -71,10 +72,20 @@ def _outcome(outcome: commands_pb2.CommandResult | Exception) -> commands_pb2.Co
 class GrpcServer:
     """Serves on its own event loop and thread, from `start` until `stop`."""
 
-    def __init__(self, host: str, port: int, command: Handle, commands: HandleAll, query: Handle):
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        command: Handle,
+        commands: HandleAll,
+        query: Handle,
+        operators: Service,
+    ):
         self.failed = threading.Event()
         self._address = f"{host}:{port}"
         self._command, self._commands, self._query = command, commands, query
+        self._operators = operators
+        self._blocking = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="operators")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="grpc", daemon=True)
         self._server: grpc.aio.Server | None = None
@@ -87,11 +98,16 @@ class GrpcServer:
     def stop(self) -> None:
         """Take no new calls, finish those in flight, end."""
         self._run(self._stop()).result(_GRACE + 2)
+        self._blocking.shutdown(wait=False, cancel_futures=True)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=2)
 
     async def _start(self) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_CONCURRENT)
+        self._server = grpc.aio.server(
+            migration_thread_pool=self._blocking,  # of handlers that are no coroutines
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=_MAX_CONCURRENT,
+        )
         commands_pb2_grpc.add_UserCommandServiceServicer_to_server(
             _servicer(
                 commands_pb2_grpc.UserCommandServiceServicer,
@@ -103,12 +119,14 @@ class GrpcServer:
         queries_pb2_grpc.add_UserQueryServiceServicer_to_server(
             _servicer(queries_pb2_grpc.UserQueryServiceServicer, self._query), self._server
         )
+        self._operators.add(self._server)
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for name in (
             "",
             "rollcall.users.v1.UserCommandService",
             "rollcall.users.v1.UserQueryService",
+            self._operators.name,
         ):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self._server.add_insecure_port(self._address)

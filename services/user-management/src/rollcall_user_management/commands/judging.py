@@ -22,7 +22,7 @@ from rollcall_user_management.admission.transaction import (
 from rollcall_user_management.commands.answers import answer, unchanged
 from rollcall_user_management.commands.validation import InvalidFields
 from rollcall_user_management.domain.decide import RULES, Claim, claim_of, decide, wanted_by
-from rollcall_user_management.domain.errors import DomainError, Taken
+from rollcall_user_management.domain.errors import DomainError, SequenceParked, Taken
 from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp
 
@@ -111,6 +111,8 @@ class Judge:
             return earlier(facts.kept, mark)
         if group.took(question):
             return Wait()
+        if facts.parked:  # it may stay so for hours: nobody waits for it
+            raise SequenceParked
         reference = facts.reference
         try:
             event = decide(facts.newest.state, command, _role(reference and reference.state))

@@ -21,8 +21,7 @@ from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Engine
 
 from rollcall_events import LogUnavailable, Publisher, Recorded
-from rollcall_events.postgres import STORE_ERRORS, Wire
-from rollcall_service.postgres import is_transient
+from rollcall_events.postgres import STORE_ERRORS, Wire, is_store_trouble
 from rollcall_user_management.admission.append import Mark, append
 from rollcall_user_management.admission.transaction import (
     Admission,
@@ -197,7 +196,7 @@ class Lanes:
         """Postgres is away, or refused the group as a whole, perhaps because of one command."""
         if isinstance(error, LockNotAvailable):
             self._end(group, Wait())
-        elif len(group) == 1 or is_transient(error):
+        elif len(group) == 1 or is_store_trouble(error):
             self._end(group, error)
         else:
             log.warning("group failed, trying one by one", extra={"reason": type(error).__name__})

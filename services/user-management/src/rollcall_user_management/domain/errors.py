@@ -45,6 +45,15 @@ class Taken(DomainError):
         self.reason = {"email": "EMAIL_TAKEN", "name": "ROLE_NAME_TAKEN", "id": "ID_TAKEN"}[field]
 
 
+class SequenceParked(DomainError):
+    """An event in the log could not be applied yet, and what follows it waits (design §6)."""
+
+    reason = "SEQUENCE_PARKED"
+
+    def __init__(self) -> None:
+        super().__init__("an event before this could not be applied yet; nothing was done")
+
+
 class Protected(DomainError):
     reason = "ROLE_PROTECTED"
 

@@ -6,6 +6,7 @@ from rollcall_events import EVENT_TYPES, Event, Handler, Subscription
 from rollcall_user_management.admission.store import PREPARE_SETTLE
 from rollcall_user_management.projection import tables
 from rollcall_user_management.projection.batch import Batch, begin, end
+from rollcall_user_management.settings import SCHEMA
 
 
 def project(event: Event, batch: Batch) -> None:
@@ -27,4 +28,5 @@ def subscription(schema: str) -> Subscription:
         prepare=tables.PREPARE + PREPARE_SETTLE,
         owner=True,
         announce=True,
+        discards=f"{SCHEMA}.discards",
     )

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import queries_pb2 as pb
 from rollcall_events import Position
+from rollcall_events.postgres import is_store_trouble
 from rollcall_events.topic import PARTITIONS, Topic
-from rollcall_service.postgres import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Positions:
             try:
                 self._listen()
             except Exception as error:
-                if not is_transient(error):
+                if not is_store_trouble(error):
                     log.exception("positions are not followed")
                 log.warning("positions wait for Postgres", extra={"reason": type(error).__name__})
                 self._stopping.wait(_RECONNECT)

@@ -9,6 +9,7 @@ from rollcall_user_management.domain.errors import NotFound
 from rollcall_user_management.domain.state import unique_key
 from rollcall_user_management.queries import cursor
 from rollcall_user_management.queries.fields import page_size
+from rollcall_user_management.queries.parked import check_not_parked
 from rollcall_user_management.readstore import ROLE_COLUMNS, role_of
 from rollcall_user_management.representations import role_message
 
@@ -23,7 +24,8 @@ _GET = text(f"{_SELECT} WHERE r.id = cast(:id AS uuid)")
 
 
 def get_role(connection: Connection, request: pb.GetRoleRequest) -> pb.Role:
-    """Raises NotFound, with the moment of the deletion where there was one."""
+    """Raises SequenceParked, or NotFound with the moment of the deletion where there was one."""
+    check_not_parked(connection, request.id)
     row = connection.execute(_GET, {"id": request.id}).one_or_none()
     if row is None or row.deleted_at is not None:
         raise NotFound("role", row.deleted_at if row else None)

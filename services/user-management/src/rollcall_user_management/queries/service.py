@@ -35,7 +35,8 @@ class QueryService:
         self._positions = positions
 
     async def answer(self, request: Any) -> Any:
-        """Raises InvalidField, InvalidCursor, NotFound, WrongTopic, ReadStoreBehind."""
+        """Raises InvalidField, InvalidCursor, NotFound, SequenceParked, WrongTopic,
+        ReadStoreBehind."""
         _check(request)
         await self._positions.passed(request.after, DEADLINE)
         loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ from rollcall_user_management.domain.errors import NotFound
 from rollcall_user_management.domain.state import unique_key
 from rollcall_user_management.queries import cursor
 from rollcall_user_management.queries.fields import InvalidField, page_size
+from rollcall_user_management.queries.parked import check_not_parked
 from rollcall_user_management.readstore import USER_COLUMNS, user_of
 from rollcall_user_management.representations import user_message
 
@@ -44,7 +45,8 @@ _HAS_ROLE = """EXISTS (SELECT 1 FROM user_roles a LEFT JOIN roles r ON r.id = a.
 
 
 def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
-    """Raises NotFound, with the moment of the deletion where there was one."""
+    """Raises SequenceParked, or NotFound with the moment of the deletion where there was one."""
+    check_not_parked(connection, request.id)
     row = connection.execute(_GET, {"id": request.id}).one_or_none()
     if row is None or row.deleted_at is not None:
         raise NotFound("user", row.deleted_at if row else None)

@@ -10,7 +10,8 @@ Errors are google.rpc.Status with an ErrorInfo {domain: "rollcall", reason, meta
                        COMMAND_ID_REUSED (an earlier command with this id was another one)
   NOT_FOUND            USER_NOT_FOUND, ROLE_NOT_FOUND; metadata deleted_at after a deletion
   ALREADY_EXISTS       EMAIL_TAKEN, ROLE_NAME_TAKEN, ID_TAKEN (with BadRequest)
-  FAILED_PRECONDITION  VERSION_MISMATCH (metadata current_version), ROLE_PROTECTED
+  FAILED_PRECONDITION  VERSION_MISMATCH (metadata current_version), ROLE_PROTECTED,
+                       SEQUENCE_PARKED (an event before could not be applied yet; nothing done)
   RESOURCE_EXHAUSTED   EVENT_TOO_LARGE
   ABORTED              OUTCOME_UNKNOWN (admitted, not known to be in the log), IN_FLIGHT (the same
                        of an earlier command with this id), BUSY (nothing done)

@@ -1,0 +1,149 @@
+"""Held sequences over gRPC (parking.proto), for every service that consumes."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from rollcall.parking.v1 import parking_pb2 as pb
+from rollcall.parking.v1 import parking_pb2_grpc as pb_grpc
+from rollcall_events import PARTITIONS, Position, RawRecord, Subscription, parking
+from rollcall_service.operators import InvalidField, Missing, Service, answered
+
+log = logging.getLogger(__name__)
+
+_PAGE, _MOST = 100, 500  # sequences
+_RECORDS = 100
+_REASON = 200  # characters
+
+
+def parking_service(engine: Engine, subscription: Subscription) -> Service:
+    """Of a group's schema, which `engine` sees first."""
+    return Service(
+        "rollcall.parking.v1.ParkingService",
+        lambda server: pb_grpc.add_ParkingServiceServicer_to_server(
+            _Servicer(engine, subscription), server
+        ),
+    )
+
+
+class _Servicer(pb_grpc.ParkingServiceServicer):
+    def __init__(self, engine: Engine, subscription: Subscription):
+        self._engine = engine
+        self._subscription = subscription
+
+    @answered
+    def ListParked(self, request: pb.ListParkedRequest) -> pb.ListParkedResponse:  # noqa: N802
+        if not 0 <= request.page_size <= _MOST:
+            raise InvalidField(f"page_size must be from 1 to {_MOST}")
+        size = request.page_size or _PAGE
+        after = _uuid("after_key", request.after_key) if request.after_key else None
+        with self._engine.connect() as connection:
+            found = parking.sequences(connection, self._subscription.topic, size, after)
+            sequences, records = parking.counts(connection)
+        return pb.ListParkedResponse(
+            sequences=map(_sequence, found),
+            next_after_key=found[-1].key if len(found) == size else None,
+            total_sequences=sequences,
+            total_records=records,
+        )
+
+    @answered
+    def GetParked(self, request: pb.GetParkedRequest) -> pb.GetParkedResponse:  # noqa: N802
+        key, topic = _uuid("key", request.key), self._subscription.topic
+        with self._engine.connect() as connection:
+            found = _or_missing(lambda: parking.sequence(connection, topic, key))
+            records = parking.held_records(connection, topic, key, _RECORDS)
+        return pb.GetParkedResponse(sequence=_sequence(found), records=map(_record, records))
+
+    @answered
+    def RedriveParked(self, request: pb.RedriveParkedRequest) -> pb.RedriveParkedResponse:  # noqa: N802
+        key = _uuid("key", request.key)
+        run = _or_missing(
+            lambda: parking.redrive(
+                self._engine, self._subscription, key, PARTITIONS, dry_run=request.dry_run
+            )
+        )
+        _note("redrive", run, dry_run=request.dry_run)
+        return pb.RedriveParkedResponse(run=_run(run))
+
+    @answered
+    def DiscardParked(self, request: pb.DiscardParkedRequest) -> pb.DiscardParkedResponse:  # noqa: N802
+        key, reason = _uuid("key", request.key), request.reason.strip()
+        if not 1 <= len(reason) <= _REASON or "\0" in reason:
+            raise InvalidField(f"reason must be 1 to {_REASON} characters, and without NUL")
+        place = Position(self._subscription.topic, request.partition, request.offset)
+        run = _or_missing(
+            lambda: parking.discard(
+                self._engine,
+                self._subscription,
+                key,
+                place,
+                reason,
+                PARTITIONS,
+                dry_run=request.dry_run,
+            )
+        )
+        _note("discard", run, dry_run=request.dry_run)
+        return pb.DiscardParkedResponse(run=_run(run))
+
+
+def _or_missing(do: Callable[[], Any]) -> Any:
+    try:
+        return do()
+    except parking.NotParked as error:
+        raise Missing(str(error)) from None
+
+
+def _note(what: str, run: parking.Run, *, dry_run: bool) -> None:
+    if not dry_run:
+        counts = {"applied": run.outcome.applied, "left": run.left}
+        log.warning("run by hand", extra={"what": what, **counts})
+
+
+def _uuid(name: str, value: str) -> str:
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise InvalidField(f"{name} must be a UUID") from None
+
+
+def _sequence(found: parking.ParkedSequence) -> pb.ParkedSequence:
+    message = pb.ParkedSequence(
+        key=found.key,
+        topic=found.position.topic,
+        partition=found.position.partition,
+        offset=found.position.offset,
+        event_id=found.event_id,
+        type=found.type,
+        reason=found.reason,
+        stack=found.stack,
+        attempts=found.attempts,
+        held=found.held,
+    )
+    message.parked_at.FromDatetime(found.parked_at)
+    message.tried_at.FromDatetime(found.tried_at)
+    return message
+
+
+def _record(record: RawRecord) -> pb.HeldRecord:
+    message = pb.HeldRecord(
+        partition=record.partition,
+        offset=record.offset,
+        headers={name: value or b"" for name, value in record.headers or ()},
+        value=record.value or b"",
+    )
+    message.recorded_at.FromMilliseconds(record.timestamp_ms)
+    return message
+
+
+def _run(run: parking.Run) -> pb.Run:
+    return pb.Run(
+        applied=run.outcome.applied,
+        rejected=run.outcome.rejected,
+        duplicates=run.outcome.duplicates,
+        left=run.left,
+        reason=run.failure.reason if run.failure else "",
+    )
