@@ -74,7 +74,7 @@ test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Do
 LONG := PYTHONPATH=tests $(BIN)/python -m
 N ?= 50
 
-.PHONY: model-check races crash bench-commands
+.PHONY: model-check races crash bench-commands bench-consumers
 model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
 	@$(LONG) model.check
 
@@ -86,6 +86,9 @@ crash: $(ENVIRONMENT) ## kill -9 everywhere, N times each, then check log and st
 
 bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional service
 	@$(LONG) bench.commands
+
+bench-consumers: $(ENVIRONMENT) ## what consuming costs, beside the floor and a framework
+	@$(LONG) bench.consumers
 
 # --- environment -----------------------------------------------------------------------------
 

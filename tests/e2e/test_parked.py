@@ -89,6 +89,10 @@ def test_what_is_discarded_is_rejected_and_the_user_goes_on(
         held["id"],
     )
     assert position == [("a test",)]
+    history = rows(
+        platform, 'SELECT rejected FROM history WHERE key = %s ORDER BY "offset"', held["id"]
+    )
+    assert history[:3] == [(None,), ("discarded: a test",), (None,)]
 
 
 def _listed(platform: Platform, key: str) -> list[dict[str, Any]]:
@@ -97,8 +101,10 @@ def _listed(platform: Platform, key: str) -> list[dict[str, Any]]:
 
 
 def _discard(platform: Platform, key: str, *options: str) -> dict[str, Any]:
+    place = _listed(platform, key)[0]["position"]
+    partition, offset = place["partition"], place["offset"]
     said = platform.run(
-        *("parked", "discard", key, "--group", "user-management"),
+        *("parked", "discard", key, "--group", "user-management", "--at", f"{partition}/{offset}"),
         *("--reason", "a test", "--json", *options),
     )
     run: dict[str, Any] = json.loads(said)["runs"][0]

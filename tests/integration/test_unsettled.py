@@ -67,6 +67,23 @@ def test_nobody_waits_for_what_is_parked(store: Engine, desk: Desk) -> None:
     assert isinstance(desk.one(create("eve@x.org")), Admission)
 
 
+def test_an_admission_that_cannot_be_folded_is_the_trouble_of_its_own_commands(
+    store: Engine, desk: Desk
+) -> None:
+    """As after going back to a version that does not know its type."""
+    strange = desk.admitted(create("ada@x.org"))
+    with store.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE admissions SET appended_at = now(),"
+                " headers = jsonb_set(headers, '{ce_type}', '\"rollcall.users.v1.Later\"')"
+            )
+        )
+    refused, well = desk.admit(rename(strange.key, "Ada"), create("eve@x.org"))
+    assert isinstance(refused, KeyError)
+    assert isinstance(well, Admission)
+
+
 def test_answers_are_kept_for_a_day(store: Engine, desk: Desk) -> None:
     made = desk.admitted(create("ada@x.org"))
     in_log(store, made)

@@ -1,6 +1,6 @@
 """What the tests of parking need: a group whose handlers can be made to fail."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
@@ -10,6 +10,7 @@ from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import (
     Consumer,
     Event,
+    Handler,
     KafkaSettings,
     Publisher,
     Rejection,
@@ -30,6 +31,22 @@ Trouble = dict[str, Exception | str]  # of a name → what its handler raises, o
 def name_of(event: Event) -> str:
     name: str = event.message.person.name  # type: ignore[attr-defined]
     return name
+
+
+def handlers_with(trouble: Trouble) -> Mapping[str, Handler]:
+    def note(event: Event, connection: Connection) -> None:
+        """Keep every handled event, in the order of handling."""
+        match trouble.get(name_of(event)):
+            case Exception() as error:
+                raise error
+            case str(statement):
+                connection.execute(text(statement))
+        connection.execute(
+            text("INSERT INTO seen (key, name) VALUES (:key, :name)"),
+            {"key": event.key, "name": name_of(event)},
+        )
+
+    return {CREATED: note, UPDATED: note}
 
 
 def keep_rejections(connection: Connection, rejections: Sequence[Rejection]) -> Sequence[Statement]:

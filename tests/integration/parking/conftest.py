@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 import pytest
-from integration.parking.cases import CREATED, UPDATED, Case, Trouble, keep_rejections, name_of
-from sqlalchemy import Connection, Engine, text
+from integration.parking.cases import Case, Trouble, handlers_with, keep_rejections
+from sqlalchemy import Engine, text
 
 from rollcall_events import (
-    Event,
     Handler,
     KafkaSettings,
     Publisher,
@@ -24,19 +23,7 @@ def trouble() -> Trouble:
 
 @pytest.fixture
 def handlers(trouble: Trouble) -> Mapping[str, Handler]:
-    def note(event: Event, connection: Connection) -> None:
-        """Keep every handled event, in the order of handling."""
-        match trouble.get(name_of(event)):
-            case Exception() as error:
-                raise error
-            case str(statement):
-                connection.execute(text(statement))
-        connection.execute(
-            text("INSERT INTO seen (key, name) VALUES (:key, :name)"),
-            {"key": event.key, "name": name_of(event)},
-        )
-
-    return {CREATED: note, UPDATED: note}
+    return handlers_with(trouble)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_what_fails_in_the_writing_of_many_is_found_by_halving(
         run = parking.redrive(case.store, group, keys[3], PARTITIONS)
         assert (run.outcome.applied, run.left) == (2, 2)
         assert names(case.store, keys[3]) == ["0", "1", "bad", "2"]
-        assert only(case.store, topic).position.offset == 4
+        assert only(case.store, topic).held == 1
         case.trouble.clear()
         assert parking.redrive(case.store, group, keys[3], PARTITIONS).left == 0
         assert names(case.store, keys[3]) == ["0", "1", "bad", "2", "worse", "3"]

@@ -51,22 +51,24 @@ def redriven(home: Home, sequences: Sequence[Document], *, dry_run: bool) -> Ite
         with channel(home, group) as opened:
             stub = ParkingServiceStub(opened)
             for sequence in of_group:
-                request = pb.RedriveParkedRequest(key=sequence["key"], dry_run=dry_run)
-                yield _run(sequence, call(group, stub.RedriveParked, request).run)
+                key = sequence["key"]
+                request = pb.RedriveParkedRequest(key=key, dry_run=dry_run)
+                try:
+                    yield _run(group, key, call(group, stub.RedriveParked, request).run)
+                except NotThere:  # somebody else has run it
+                    yield _run(group, key, pb.Run())
 
 
-def discarded(home: Home, sequence: Document, reason: str, *, dry_run: bool) -> Document:
-    """Raises as `listed`."""
+def discarded(
+    home: Home, group: str, key: str, at: tuple[int, int], reason: str, *, dry_run: bool
+) -> Document:
+    """at: the partition and offset of the record that failed. Raises as `listed`."""
     request = pb.DiscardParkedRequest(
-        key=sequence["key"],
-        partition=sequence["position"]["partition"],
-        offset=sequence["position"]["offset"],
-        reason=reason,
-        dry_run=dry_run,
+        key=key, partition=at[0], offset=at[1], reason=reason, dry_run=dry_run
     )
-    with channel(home, sequence["group"]) as opened:
-        stub = ParkingServiceStub(opened)
-        return _run(sequence, call(sequence["group"], stub.DiscardParked, request).run)
+    with channel(home, group) as opened:
+        answer = call(group, ParkingServiceStub(opened).DiscardParked, request)
+        return _run(group, key, answer.run)
 
 
 def _sequence(group: str, sequence: pb.ParkedSequence) -> Document:
@@ -107,10 +109,10 @@ def _record(record: pb.HeldRecord) -> Document:
     }
 
 
-def _run(sequence: Document, run: pb.Run) -> Document:
+def _run(group: str, key: str, run: pb.Run) -> Document:
     return {
-        "group": sequence["group"],
-        "key": sequence["key"],
+        "group": group,
+        "key": key,
         "applied": run.applied,
         "rejected": run.rejected,
         "duplicates": run.duplicates,

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rollcall_cli import exits
 from rollcall_cli.output import Output
+from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
 
 HELP = "events that a group could not handle, and what waits behind them"
@@ -45,6 +46,13 @@ def add_actions(parser: argparse.ArgumentParser, machine: argparse.ArgumentParse
     again.add_argument("--all", action="store_true", help="everything that is held")
     gone = action("discard", "reject the event that failed, for ever, and run what is behind it")
     gone.add_argument("key", metavar="ID", help="of the user or role")
+    gone.add_argument(
+        "--at",
+        type=_place,
+        required=True,
+        metavar="PARTITION/OFFSET",
+        help="of the event that failed, as `list` prints it",
+    )
     gone.add_argument("--reason", required=True, help="why: the audit trail shows it")
     for changing in (again, gone):
         changing.add_argument("--dry-run", action="store_true", help="say what would come of it")
@@ -87,24 +95,33 @@ def _redrive(home: Home, groups: list[str], options: argparse.Namespace, output:
             output.error(f"nothing of {', '.join(sorted(missing))} is parked")
             return exits.FAILED
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    runs = []
-    with Progress(*columns, TimeRemainingColumn(), console=output.notes, transient=True) as bar:
-        task = bar.add_task("sequences", total=len(found))
-        for one in ask_parked.redriven(home, found, dry_run=options.dry_run):
-            runs.append(one)
-            bar.advance(task)
+    runs: list[Document] = []
+    try:
+        with Progress(*columns, TimeRemainingColumn(), console=output.notes, transient=True) as bar:
+            task = bar.add_task("sequences", total=len(found))
+            for one in ask_parked.redriven(home, found, dry_run=options.dry_run):
+                runs.append(one)
+                bar.advance(task)
+    except PlatformError:
+        _told(runs, options, output)
+        raise
     return _told(runs, options, output)
 
 
 def _discard(home: Home, groups: list[str], options: argparse.Namespace, output: Output) -> int:
     from rollcall_cli import ask_parked
 
-    found = ask_parked.shown(home, groups, options.key)
-    if not found:
-        output.error(f"nothing of {options.key} is parked in {options.group}")
-        return exits.FAILED
-    done = ask_parked.discarded(home, found[0], options.reason, dry_run=options.dry_run)
+    done = ask_parked.discarded(
+        home, options.group, options.key, options.at, options.reason, dry_run=options.dry_run
+    )
     return _told([done], options, output)
+
+
+def _place(text: str) -> tuple[int, int]:
+    partition, _, offset = text.partition("/")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        raise argparse.ArgumentTypeError("must be a partition and an offset: 3/17")
+    return int(partition), int(offset)
 
 
 def _told(runs: list[Document], options: argparse.Namespace, output: Output) -> int:
@@ -125,6 +142,7 @@ def _outcome(run: Document) -> Text:
     parts += [f"{run['duplicates']} copies dropped"] if run["duplicates"] else []
     parts += [f"{run['left']} still held: {run['reason']}"] if run["left"] else []
     line = Text(f"{run['group']}  {run['key']}  ", style="default")
+    parts = parts or ["nothing was left to do"]
     return line.append(", ".join(parts), style="red" if run["left"] else "green")
 
 

@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.struct_pb2 import Struct, Value
 
@@ -57,13 +59,12 @@ class Malformed(Exception):
 
 
 class UnknownType(Exception):
-    """A well-formed envelope of a type that this version does not know."""
+    """A well-formed envelope of a type that this version does not know. event: without what it
+    says, which is Empty."""
 
-    def __init__(self, type_: str, key: str, event_id: str):
-        super().__init__(f"unknown event type {type_[:200]!r}")
-        self.type = type_
-        self.key = key
-        self.event_id = event_id
+    def __init__(self, event: Event):
+        super().__init__(f"unknown event type {event.type[:200]!r}")
+        self.event = event
 
 
 def encode(event: UnpublishedEvent, topic: str) -> Record:
@@ -103,17 +104,15 @@ def decode(record: RawRecord, partitions: int) -> Event:
     if not is_uuid(event_id):
         raise Malformed("ce_id is not a UUID")
     type_ = EVENT_TYPES.get(type_name)
-    if type_ is None:
-        raise UnknownType(type_name, key, event_id)
-    if headers.get("ce_subject") != f"{type_.collection}/{key}":
+    if type_ is not None and headers.get("ce_subject") != f"{type_.collection}/{key}":
         raise Malformed("the key disagrees with the subject")
-    return Event(
+    event = Event(
         id=event_id,
         type=type_name,
         key=key,
         source=headers.get("ce_source", ""),
         time=_time(headers.get("ce_time")),
-        message=_message(record.value, type_, key),
+        message=Empty() if type_ is None else _message(record.value, type_, key),
         sequence=_sequence(headers.get("ce_sequence")),
         actor=headers.get("ce_actor"),
         command_id=headers.get("ce_commandid"),
@@ -124,6 +123,9 @@ def decode(record: RawRecord, partitions: int) -> Event:
         position=record.position,
         recorded_at=record.recorded_at,
     )
+    if type_ is None:
+        raise UnknownType(event)
+    return event
 
 
 def check_readable(event: UnpublishedEvent, record: Record) -> None:
@@ -207,10 +209,17 @@ def _message(value: bytes | None, type_: EventType, key: str) -> Message:
 def _check_message(message: Message, type_: EventType, key: str) -> None:
     if getattr(message, type_.id_field) != key:
         raise Malformed("the key disagrees with the message")
-    for field in message.DESCRIPTOR.fields:
-        if field.name.endswith("_id") and not is_uuid(getattr(message, field.name)):
-            raise Malformed(f"the field {field.name} is not a UUID")
+    for name in _other_ids(type_):
+        if not is_uuid(getattr(message, name)):
+            raise Malformed(f"the field {name} is not a UUID")
     check_storable(message)
+
+
+@cache
+def _other_ids(type_: EventType) -> Sequence[str]:
+    """The fields that hold ids, but for the aggregate's, which is the key."""
+    names = [field.name for field in type_.message.DESCRIPTOR.fields]
+    return [name for name in names if name.endswith("_id") and name != type_.id_field]
 
 
 def check_storable(message: Message) -> None:
@@ -230,7 +239,8 @@ def check_storable(message: Message) -> None:
 
 
 def _check_text(text: str, name: str) -> None:
-    if "\0" in text or len(text.encode()) > MAX_TEXT_BYTES:
+    long = len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES
+    if long or "\0" in text:
         raise Malformed(f"the field {name} is too long or contains NUL")
 
 

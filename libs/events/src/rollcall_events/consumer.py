@@ -25,7 +25,7 @@ BATCH_SIZE = 2_000
 POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
 # A transaction costs what dozens of records cost, so while records keep coming they are gathered
 # for a few times as long as the last transaction took. A record that comes alone does not wait.
-GATHER_FACTOR, GATHER_MOST = 8, 0.05  # times, seconds
+GATHER_FACTOR, GATHER_MOST = 3, 0.05  # times, seconds
 STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
 
@@ -193,8 +193,7 @@ class Consumer:
                     raise
                 backoff = min(max(backoff * 2, FIRST_BACKOFF), LAST_BACKOFF)
                 self._wait_for_store(session, backoff, error)
-        if backoff:
-            session.resume()
+        session.resume()
         ended = time.monotonic()
         self._gather_until = ended + min((ended - began) * GATHER_FACTOR, GATHER_MOST)
 
@@ -208,18 +207,21 @@ class Consumer:
             try:
                 self._apply(session, topic, records, failures)
             except HandlerFailed as failed:
+                if self._took_too_long(session, failed.record, failed.__cause__):
+                    continue
                 self._about_to_park(failed.record, failed.failure)
                 failures[failed.record.position] = failed.failure
                 # All before it, and it; the rest is tried as a whole then.
                 size = 1 + next(i for i, r in enumerate(records) if r is failed.record)
             except Exception as error:  # noqa: BLE001  (of whatever writes for many records)
-                size = self._smaller(records, failures, error)
+                size = self._smaller(session, records, failures, error)
             else:
                 del session.in_hand[: len(records)]
                 size = len(session.in_hand)
 
     def _smaller(
         self,
+        session: Session,
         records: Sequence[RawRecord],
         failures: dict[Position, Failure],
         error: Exception,
@@ -229,17 +231,27 @@ class Consumer:
             raise error
         if len(records) > 1:
             log.warning("batch failed, trying half of it", extra=_kind(error))
+            if is_timeout(error):
+                session.keep_place()
             return len(records) // 2
         record = records[0]
         if record.position in failures:
             raise error  # parking it does not help
-        if is_timeout(error) and record.position != self._timed_out:
-            self._timed_out = record.position
-        else:
+        if not self._took_too_long(session, record, error):
             failure = Failure.of(error)
             self._about_to_park(record, failure)
             failures[record.position] = failure
         return 1
+
+    def _took_too_long(
+        self, session: Session, record: RawRecord, error: BaseException | None
+    ) -> bool:
+        """Whether to try the record once more: Postgres may not have run meanwhile."""
+        if error is None or not is_timeout(error) or record.position == self._timed_out:
+            return False
+        self._timed_out = record.position
+        session.keep_place()
+        return True
 
     def _about_to_park(self, record: RawRecord, failure: Failure) -> None:
         self._guard.check(record.key, failure.reason)
@@ -273,7 +285,7 @@ class Consumer:
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:
         """Pause, and keep polling so that the group knows that this member lives."""
         log.warning("Postgres is away", extra=_kind(error))
-        session.pause()
+        session.keep_place()
         self._report("waiting: Postgres is away", session)
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._stopping.is_set():

@@ -71,17 +71,7 @@ class Known:
     discarded: Mapping[tuple[int, int], str]
 
 
-@dataclass(frozen=True)
-class Unknown:
-    """An event of a type that only a later version knows."""
-
-    key: str
-    id: str
-    type: str
-    reason: str
-
-
-Decoded = Event | Unknown | Rejection
+Decoded = Event | Rejection
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,7 @@ class Held:
     """A record that waits: for code that can handle it if it failed, else behind one that did."""
 
     record: RawRecord
-    event: Event | Unknown
+    event: Event
     failure: Failure | None
 
 
@@ -107,7 +97,9 @@ class Folded:
 def decode_all(
     subscription: Subscription, records: Sequence[RawRecord], partitions: int, outcome: Outcome
 ) -> list[tuple[RawRecord, Decoded]]:
-    """Each record that concerns the group, and what it is. Counts the others as skipped."""
+    """Each record that concerns the group, and what it is. Counts the others as skipped.
+
+    Of a type that is unknown the owner of the topic gets the envelope."""
     decoded: list[tuple[RawRecord, Decoded]] = []
     for record in records:
         try:
@@ -116,8 +108,7 @@ def decode_all(
             decoded.append((record, Rejection(record, str(error))))
         except UnknownType as error:
             if subscription.owner:
-                unknown = Unknown(error.key, error.event_id, error.type, str(error))
-                decoded.append((record, unknown))
+                decoded.append((record, error.event))
             else:
                 outcome.skipped += 1
     return decoded
@@ -168,8 +159,7 @@ class _Folding:
             self._remember(record, item)
             self._accept(record, item)
 
-    def _accept(self, record: RawRecord, event: Event | Unknown) -> None:
-        assert isinstance(event, Event)
+    def _accept(self, record: RawRecord, event: Event) -> None:
         type_ = EVENT_TYPES[event.type]
         life = Life(type_.collection, type_.lifecycle is not Lifecycle.ENDS)
         self._lives[event.key] = self.folded.lives[event.key] = life
@@ -180,22 +170,23 @@ class _Folding:
         self.folded.rejections.append(rejection)
         self._outcome.rejected += 1
 
-    def _remember(self, record: RawRecord, event: Event | Unknown) -> None:
+    def _remember(self, record: RawRecord, event: Event) -> None:
         self._seen.add((event.key, event.id))
         self.folded.seen[event.key, event.id] = record
 
-    def _rejection(self, record: RawRecord, item: Event | Unknown) -> Rejection | None:
-        event = item if isinstance(item, Event) else None
+    def _rejection(self, record: RawRecord, event: Event) -> Rejection | None:
         discarded = self._discarded.get((record.partition, record.offset))
         if discarded is not None:
             return Rejection(record, f"discarded: {discarded}", event)
-        reason = _against_lifecycle(event, self._lives.get(event.key)) if event else None
+        if event.type not in EVENT_TYPES:
+            return None
+        reason = _against_lifecycle(event, self._lives.get(event.key))
         return Rejection(record, reason, event) if reason else None
 
-    def _failure(self, record: RawRecord, item: Event | Unknown) -> Failure | None:
+    def _failure(self, record: RawRecord, event: Event) -> Failure | None:
         failure = self._failures.get(record.position) if self._failures else None
-        if failure is None and isinstance(item, Unknown):
-            raise HandlerFailed(record, Failure(item.reason))
+        if failure is None and event.type not in EVENT_TYPES:
+            raise HandlerFailed(record, Failure(str(UnknownType(event))))
         return failure
 
 

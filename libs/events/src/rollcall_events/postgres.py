@@ -116,7 +116,23 @@ def array(values: Iterable[Any]) -> str:
 
     One parameter for any number of values, which the server reads faster than as many literals.
     """
+    values = list(values)
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return "{" + ",".join(map(str, values)) + "}"
+    if kinds == {str}:
+        return '{"' + '","'.join(_escaped(values)) + '"}'
+    if kinds == {datetime}:
+        return '{"' + '","'.join(map(datetime.isoformat, values)) + '"}'
     return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _escaped(values: Sequence[str]) -> Sequence[str]:
+    """All at once: most columns have nothing to escape."""
+    joined = "".join(values)
+    if "\\" not in joined and '"' not in joined:
+        return values
+    return [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
 
 
 def _element(value: Any) -> str:
@@ -124,8 +140,7 @@ def _element(value: Any) -> str:
         case None:
             return "NULL"
         case str():
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{escaped}"'
+            return f'"{_escaped([value])[0]}"'
         case datetime():
             return f'"{value.isoformat()}"'
         case bytes():

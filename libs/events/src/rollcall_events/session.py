@@ -88,14 +88,17 @@ class Session:
             for message in messages:
                 self._take(message)
 
-    def pause(self) -> None:
-        """Fetch nothing more but stay in the group, until `resume`."""
+    def keep_place(self) -> None:
+        """Fetch nothing more until `resume`, but tell the group that this member lives. What is in
+        hand may be less afterwards. Raises SessionOver."""
         self._client.pause(self._held())
         self._paused = True
+        self.fetch(1, 0)
 
     def resume(self) -> None:
-        self._client.resume(self._held())
-        self._paused = False
+        if self._paused:
+            self._client.resume(self._held())
+            self._paused = False
 
     def applied(self, records: Sequence[RawRecord]) -> None:
         """Note what is in the store for good; `commit_if_due` tells Kafka."""

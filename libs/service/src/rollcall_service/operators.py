@@ -79,7 +79,8 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if is_store_trouble(error):
                 context.abort(
-                    grpc.StatusCode.UNAVAILABLE, "Postgres is away; nothing was done: try again"
+                    grpc.StatusCode.UNAVAILABLE,
+                    "Postgres is away, or was: look what was done, and try again",
                 )
             log.exception("a call failed")
             context.abort(grpc.StatusCode.INTERNAL, "an unexpected error; see the service's log")

@@ -15,7 +15,7 @@ from rollcall_service.operators import InvalidField, Missing, Service, answered
 log = logging.getLogger(__name__)
 
 _PAGE, _MOST = 100, 500  # sequences
-_RECORDS = 100
+_RECORDS, _BYTES = 100, 2_000_000  # shown of a sequence, at most
 _REASON = 200  # characters
 
 
@@ -56,7 +56,12 @@ class _Servicer(pb_grpc.ParkingServiceServicer):
         with self._engine.connect() as connection:
             found = _or_missing(lambda: parking.sequence(connection, topic, key))
             records = parking.held_records(connection, topic, key, _RECORDS)
-        return pb.GetParkedResponse(sequence=_sequence(found), records=map(_record, records))
+        answer = pb.GetParkedResponse(sequence=_sequence(found))
+        for record in map(_record, records):
+            if answer.records and answer.ByteSize() + record.ByteSize() > _BYTES:
+                break
+            answer.records.append(record)
+        return answer
 
     @answered
     def RedriveParked(self, request: pb.RedriveParkedRequest) -> pb.RedriveParkedResponse:  # noqa: N802

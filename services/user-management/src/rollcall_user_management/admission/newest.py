@@ -8,14 +8,13 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
 from rollcall_events import EVENT_TYPES
 from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp, User
 from rollcall_user_management.readstore import ROLE_COLUMNS, role_of, user_of
-
-A = TypeVar("A", User, Role)
 
 
 def _pending(collection: str) -> str:
@@ -43,35 +42,40 @@ ROLES = (
 
 @dataclass(frozen=True)
 class Newest:
-    """settled: as the projection has it. state: after the admissions that it has not reached.
-    busy: one of those is not known to be in the log."""
+    """settled: as the projection has it. pending: admissions that it has not reached, in order."""
 
     settled: User | Role
-    state: User | Role
-    busy: bool
+    pending: Sequence[Mapping[str, Any]]
+
+    @cached_property
+    def state(self) -> User | Role:
+        """After the pending admissions. Folded when it is asked for: whatever is wrong with one of
+        them is the trouble of the command that needs it."""
+        state = self.settled
+        for admission in self.pending:
+            message = EVENT_TYPES[admission["type"]].message()
+            message.ParseFromString(base64.b64decode(admission["value"]))
+            state = evolve(state, message, _stamp(admission))
+        return state
+
+    @property
+    def busy(self) -> bool:
+        """Whether an admission is not known to be in the log."""
+        return not all(admission["appended"] for admission in self.pending)
 
     @property
     def unsettled(self) -> bool:
-        return self.state is not self.settled
+        return bool(self.pending)
 
 
 def newest_user(id_: str, row: Any) -> Newest:
     user = User(id_) if row.version is None else user_of(id_, row, row.roles or {})
-    return _newest(user, row.pending or ())
+    return Newest(user, row.pending or ())
 
 
 def newest_role(id_: str, row: Any) -> Newest:
     role = Role(id_) if row.version is None else role_of(id_, row)
-    return _newest(role, row.pending or ())
-
-
-def _newest(settled: A, pending: Sequence[Mapping[str, Any]]) -> Newest:
-    state = settled
-    for admission in pending:
-        message = EVENT_TYPES[admission["type"]].message()
-        message.ParseFromString(base64.b64decode(admission["value"]))
-        state = evolve(state, message, _stamp(admission))
-    return Newest(settled, state, not all(a["appended"] for a in pending))
+    return Newest(role, row.pending or ())
 
 
 def _stamp(admission: Mapping[str, Any]) -> Stamp:

@@ -14,13 +14,12 @@ STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"
 
 def changes(before: Aggregate, after: Aggregate) -> list[dict[str, Any]]:
     """The fields that differ; a field that did not exist before, or does not any more, is null."""
-    fields = _USER_FIELDS if isinstance(after, User) else _ROLE_FIELDS
-    differing = [
-        {"field": f, "old": _value(before, f), "new": _value(after, f)}
-        for f in fields
-        if _value(before, f) != _value(after, f)
-    ]
-    if isinstance(before, User) and isinstance(after, User):
+    fields: tuple[str, ...] = _USER_FIELDS if isinstance(after, User) else _ROLE_FIELDS
+    if before.live and after.live:
+        fields = tuple(f for f in fields if getattr(before, f) != getattr(after, f))
+    values = [(f, _value(before, f), _value(after, f)) for f in fields]
+    differing = [{"field": f, "old": old, "new": new} for f, old, new in values if old != new]
+    if isinstance(before, User) and isinstance(after, User) and before.roles != after.roles:
         differing += _role_changes(before, after)
     return differing
 

@@ -221,7 +221,7 @@ class GetParkedResponse(_message.Message):
     def sequence(self) -> Global___ParkedSequence: ...
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldRecord]:
-        """At most 100."""
+        """At most 100, and 2 MB."""
 
     def __init__(
         self,

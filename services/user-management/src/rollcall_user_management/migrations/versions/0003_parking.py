@@ -11,6 +11,7 @@ down_revision = "0002"
 
 def upgrade() -> None:
     create_discards_v1(op)
+    op.execute("LOCK TABLE generations IN EXCLUSIVE MODE")  # none is made meanwhile
     rows = op.get_bind().execute(text("SELECT number FROM user_management.generations"))
     for number in [row.number for row in rows]:
         op.execute(f"SET LOCAL search_path = user_management_g{number}")

@@ -1,0 +1,67 @@
+"""A process that consumes with the events library, as one replica of a service does.
+
+`projection` folds into user-management's read store; `trivial` has handlers that do nothing, in
+a schema with no tables but the library's own.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+
+from sqlalchemy import Engine, text
+
+from rollcall_events import EVENT_TYPES, Consumer, Event, KafkaSettings, Subscription
+from rollcall_events.schema import CREATE_DISCARDS_V1, CREATE_V1, CREATE_V2
+from rollcall_service import lifecycle
+from rollcall_service.migrations import upgrade
+from rollcall_service.postgres import make_engine
+from rollcall_user_management.projection.handlers import subscription
+from rollcall_user_management.readstore import live_schema
+
+WAYS = ("projection", "trivial")
+
+
+def nothing(event: Event, transaction: object) -> None:
+    """The trivial handler."""
+
+
+def main() -> int:
+    options = _options()
+    prepare = {"projection": projection, "trivial": trivial}[options.way]
+    subscribed, engine = prepare(options.database, options.group)
+    settings = KafkaSettings(options.servers)
+    consumer = Consumer(subscribed, settings, engine, batch_size=options.batch)
+    return lifecycle.run([consumer])
+
+
+def projection(database: str, group: str) -> tuple[Subscription, Engine]:
+    """user-management's own, in a group of the case's."""
+    first = make_engine(database, schema="user_management", pool_size=1)
+    upgrade(first, "rollcall_user_management", schema="user_management")
+    schema = live_schema(first)
+    first.dispose()
+    engine = make_engine(database, schema=f"{schema},user_management", pool_size=3)
+    return replace(subscription(schema), group=group), engine
+
+
+def trivial(database: str, group: str) -> tuple[Subscription, Engine]:
+    engine = make_engine(database, schema="public", pool_size=3)
+    with engine.begin() as connection:
+        for statement in (*CREATE_V1, *CREATE_V2, *CREATE_DISCARDS_V1):
+            connection.execute(text(statement))
+    handlers = dict.fromkeys(EVENT_TYPES, nothing)
+    return Subscription(group=group, schema="public", topic="users", handlers=handlers), engine
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("way", choices=WAYS)
+    parser.add_argument("--servers", required=True)
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
