@@ -92,16 +92,3 @@ def test_many_keys_that_fail_are_a_bad_deploy(
         with case.store.connect() as connection:
             seen = text("SELECT count(*) FROM seen")
             eventually(lambda: connection.execute(seen).scalar() == MOST * 2)
-
-
-def test_one_hot_key_that_fails_stops_nothing(
-    kafka_settings: KafkaSettings, case: Case, group: Subscription
-) -> None:
-    case.trouble["bad"] = ValueError("cannot")
-    key = create(case.publisher)
-    update(case.publisher, key, *["bad"] * MOST * 2)
-    with consuming(kafka_settings, case.store, group) as consumer:
-        eventually(lambda: counted(case.store) == (1, MOST * 2))
-        other = create(case.publisher)
-        eventually(lambda: names(case.store, other) == ["0"])
-        assert consumer.status().state == "running"
