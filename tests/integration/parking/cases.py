@@ -1,6 +1,6 @@
 """What the tests of parking need: a group whose handlers can be made to fail."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
@@ -25,7 +25,8 @@ CREATED = "rollcall.users.v1.UserCreatedEvent"
 UPDATED = "rollcall.users.v1.UserUpdatedEvent"
 PARTITIONS = 50
 
-Trouble = dict[str, Exception | str]  # of a name → what its handler raises, or the SQL it runs
+# Of a name → what its handler raises, the SQL that it runs, or what it calls.
+Trouble = dict[str, Exception | str | Callable[[], None]]
 
 
 def name_of(event: Event) -> str:
@@ -41,6 +42,10 @@ def handlers_with(trouble: Trouble) -> Mapping[str, Handler]:
                 raise error
             case str(statement):
                 connection.execute(text(statement))
+            case None:
+                pass
+            case do:
+                do()
         connection.execute(
             text("INSERT INTO seen (key, name) VALUES (:key, :name)"),
             {"key": event.key, "name": name_of(event)},
@@ -109,7 +114,7 @@ class Case:
     def __init__(self, store: Engine, topic: str, publisher: Publisher, trouble: Trouble):
         self.store, self.topic, self.publisher, self.trouble = store, topic, publisher, trouble
 
-    def parked(self, *records: str, cause: Exception | str) -> str:
+    def parked(self, *records: str, cause: Exception | str | Callable[[], None]) -> str:
         """A key with a first record that can be handled, and more of which the first cannot."""
         self.trouble[records[0]] = cause
         key = create(self.publisher)

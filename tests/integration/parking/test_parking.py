@@ -24,6 +24,7 @@ from support.waiting import eventually
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import (
     EVENT_TYPES,
+    Consumer,
     Event,
     Handler,
     KafkaSettings,
@@ -107,6 +108,24 @@ def test_what_fails_in_the_writing_of_many_is_found_by_halving(
         case.trouble.clear()
         assert parking.redrive(case.store, group, keys[3], PARTITIONS).left == 0
         assert names(case.store, keys[3]) == ["0", "1", "bad", "2", "worse", "3"]
+
+
+def test_a_handler_that_never_returns_is_interrupted(
+    kafka_settings: KafkaSettings, case: Case, group: Subscription
+) -> None:
+    def never() -> None:
+        while True:
+            pass
+
+    consumer = Consumer(group, kafka_settings, case.store, handler_deadline=0.5)
+    consumer.start()
+    key = case.parked("bad", "behind it", cause=never)
+    other = create(case.publisher)
+    eventually(lambda: names(case.store, other) == ["0"])
+    assert only(case.store, case.topic).reason == "HandlerTimedOut"
+    consumer.stop()
+    case.trouble.clear()
+    assert parking.redrive(case.store, group, key, PARTITIONS).left == 0
 
 
 def test_a_run_that_fails_again_keeps_the_sequence_and_says_how_often(

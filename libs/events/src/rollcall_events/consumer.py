@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import Engine
 
 from rollcall_events.codec import RawRecord
+from rollcall_events.deadline import Deadline
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome
 from rollcall_events.inbox import StaleOwner, apply, connect
@@ -27,6 +28,8 @@ POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
 # for a few times as long as the last transaction took. A record that comes alone does not wait.
 GATHER_FACTOR, GATHER_MOST = 3, 0.05  # times, seconds
 STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
+# Seconds for one handler; longer than Postgres's statement_timeout, which says what took so long.
+HANDLER_DEADLINE = 40.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
 
 
@@ -49,7 +52,8 @@ class Consumer:
     away the consumer keeps its place in the group, and goes on by itself. on_topic: told of the
     topic, and None if it is not the one that the stored offsets are of. verify: called before
     stored offsets are gone on from, so before Kafka is told of others; it raises Refused if they
-    must not be, and TopicUnavailable or the store's errors to be called again.
+    must not be, and TopicUnavailable or the store's errors to be called again. handler_deadline:
+    seconds after which a handler is interrupted, and its record parked.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Consumer:
         on_topic: Callable[[Topic | None], None] = lambda topic: None,
         verify: Callable[[Topic], None] = lambda topic: None,
         batch_size: int = BATCH_SIZE,
+        handler_deadline: float = HANDLER_DEADLINE,
     ):
         self.failed = threading.Event()
         self._subscription = subscription
@@ -77,6 +82,7 @@ class Consumer:
         self._turned_at = time.monotonic()
         self._gather_until = 0.0  # of time.monotonic
         self._guard = ParkingGuard()
+        self._deadline = Deadline(handler_deadline)
         self._timed_out: Position | None = None  # the record of which a statement took too long
         self._wire: Wire | None = None  # kept from batch to batch as long as nothing goes wrong
         self._thread = threading.Thread(
@@ -84,12 +90,14 @@ class Consumer:
         )
 
     def start(self) -> None:
+        self._deadline.start()
         self._thread.start()
 
     def stop(self, timeout: float = 10) -> None:
         """Finish or roll back the batch in hand, leave the group, and end."""
         self._stopping.set()
         self._thread.join(timeout)
+        self._deadline.stop()
 
     def rejoin(self) -> None:
         """Begin anew from the stored offsets: they may be others than those that were stored."""
@@ -274,7 +282,15 @@ class Consumer:
         starts = {r.partition: session.positions[r.partition] for r in records}
         wire, self._wire = self._wire or connect(self._engine, self._subscription), None
         try:
-            outcome = apply(wire, self._subscription, records, starts, topic.partitions, failures)
+            outcome = apply(
+                wire,
+                self._subscription,
+                records,
+                starts,
+                topic.partitions,
+                failures,
+                self._deadline,
+            )
         except BaseException:
             wire.close()
             raise

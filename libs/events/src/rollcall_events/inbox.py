@@ -7,6 +7,7 @@ in the meantime. Beside what handlers send it takes two messages to Postgres.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy import Engine
@@ -29,6 +30,7 @@ from rollcall_events.held import holding
 from rollcall_events.postgres import Wire, array, may_be_the_record
 from rollcall_events.subscription import Rejection, Statement, Subscription
 
+NO_DEADLINE = nullcontext()
 NO_FAILURES: Mapping[Position, Failure] = {}
 
 
@@ -49,21 +51,22 @@ def apply(
     starts: Mapping[int, int],
     partitions: int,
     failures: Mapping[Position, Failure] = NO_FAILURES,
+    deadline: AbstractContextManager[None] = NO_DEADLINE,
 ) -> Outcome:
     """Apply records to the group's schema and move the offsets from `starts` past them.
 
     starts: the next offset of each partition that occurs, and no other, as the caller believes
-    it to be. failures: records that are to be parked, because they are known to fail. It is one
-    transaction; whatever is raised, the caller closes the wire, which rolls it back. Raises
-    StaleOwner if the offsets are others, and HandlerFailed with the record that could not be
-    handled.
+    it to be. failures: records that are to be parked, because they are known to fail. deadline:
+    entered around each handler. It is one transaction; whatever is raised, the caller closes the
+    wire, which rolls it back. Raises StaleOwner if the offsets are others, and HandlerFailed with
+    the record that could not be handled.
     """
     outcome = Outcome()
     _check_ascending(records, starts)
     decoded = decode_all(subscription, records, partitions, outcome)
     known = _begin(wire, subscription.topic, starts, decoded)
     folded = fold(decoded, known, failures, outcome)
-    statements = handle(wire, subscription, folded)
+    statements = handle(wire, subscription, folded, deadline)
     commit(
         wire,
         [
@@ -77,7 +80,12 @@ def apply(
     return outcome
 
 
-def handle(wire: Wire, subscription: Subscription, folded: Folded) -> Sequence[Statement]:
+def handle(
+    wire: Wire,
+    subscription: Subscription,
+    folded: Folded,
+    deadline: AbstractContextManager[None] = NO_DEADLINE,
+) -> Sequence[Statement]:
     """Run the handlers. Returns what is left to be sent."""
     if not folded.events and not folded.rejections:
         return ()
@@ -87,7 +95,8 @@ def handle(wire: Wire, subscription: Subscription, folded: Folded) -> Sequence[S
         if handler is None:
             continue
         try:
-            handler(event, transaction)
+            with deadline:
+                handler(event, transaction)
         except Exception as error:  # whatever a handler raises is its record's trouble, but for:
             if not may_be_the_record(error):
                 raise
