@@ -74,7 +74,7 @@ test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Do
 LONG := PYTHONPATH=tests $(BIN)/python -m
 N ?= 50
 
-.PHONY: model-check races crash bench-commands bench-consumers
+.PHONY: model-check races crash hanging bench-commands bench-consumers
 model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
 	@$(LONG) model.check
 
@@ -83,6 +83,9 @@ races: $(ENVIRONMENT) ## clients that want the same at once: one winner each
 
 crash: $(ENVIRONMENT) ## kill -9 everywhere, N times each, then check log and store (N=50)
 	@$(LONG) faults --times $(N)
+
+hanging: $(ENVIRONMENT) ## a mail server hangs for some recipients, for ten minutes: the others must not notice
+	@$(LONG) hanging
 
 bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional service
 	@$(LONG) bench.commands

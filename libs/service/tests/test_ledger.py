@@ -339,7 +339,8 @@ def test_looking_for_due_rows_is_cheap_however_many_are_done(connection: Connect
     )
     connection.execute(text("ANALYZE deliveries"))
     explain = text(f"EXPLAIN {leasing._LOCK_DUE}")
-    values = {"limit": 8, "taken": [], "now": None}
+    values = {"limit": 8, "again": 4, "taken": [], "now": None}
     plan = "\n".join(connection.execute(explain, values).scalars())
     assert "using deliveries_due on deliveries d" in plan
+    assert "using deliveries_due on deliveries\n" in plan.replace("  (cost", "\n")
     assert "using deliveries_open on deliveries e" in plan

@@ -138,6 +138,28 @@ def test_a_failing_and_a_hanging_recipient_delay_nobody_else(
     hanging.set()
 
 
+def test_many_recipients_that_hang_leave_workers_to_the_others(
+    engine: Engine, start: Callable[..., Sender]
+) -> None:
+    released = threading.Event()
+
+    def hang(delivery: Delivery) -> None:
+        if delivery.attempts == 1:
+            raise Transient("no answer")
+        released.wait(WITHIN)
+
+    names = [f"hangs{n}" for n in range(10)]
+    provider = Provider(dict.fromkeys(names, hang))
+    start(provider, workers=4)
+    owe(engine, *(f"{name}: hi" for name in names))
+    eventually(lambda: len(provider.tried) == 12)  # two workers wait again, the others are free
+    owe(engine, *(f"user{n}: hi" for n in range(30)))
+    eventually(lambda: len(provider.accepted) == 30)
+    assert len(provider.tried) == 42
+    released.set()
+    eventually(lambda: counts(engine) == {"sent": 40})
+
+
 def test_retry_after_is_honoured(engine: Engine, start: Callable[..., Sender]) -> None:
     provider = Provider()
 

@@ -63,6 +63,10 @@ _LOCK_DUE = text(f"""
     SELECT id FROM deliveries d
     WHERE state = 'pending' AND due_at <= {_NOW}
       AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
+      AND (attempts = 0 OR id IN (
+        SELECT id FROM deliveries WHERE state = 'pending' AND due_at <= {_NOW} AND attempts > 0
+          AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
+          AND id <> ALL (:taken) ORDER BY due_at, id LIMIT :again))
       AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
                   AND e.state = 'pending' ORDER BY e.id LIMIT 1)
       AND id <> ALL (:taken)
@@ -93,11 +97,14 @@ def take(
     *,
     limit: int,
     lease: float,
+    again: int | None = None,
     spacing: float = 0.0,
     holding: Collection[int] = (),
     now: datetime | None = None,
 ) -> list[Delivery]:
     """Lease up to `limit` due rows to `sender` for `lease` seconds, at most one per recipient.
+
+    again: so many, at most, of those that were tried before.
 
     A recipient that was sent to less than `spacing` seconds ago has its row put off instead.
     Another sender's locked rows are passed over. A lease that has ended is anybody's, but not
@@ -106,7 +113,12 @@ def take(
     _durably(connection)
     taken: set[int] = set()
     while len(taken) < limit:
-        values = {"limit": limit - len(taken), "taken": [*taken, *holding], "now": now}
+        values = {
+            "limit": limit - len(taken),
+            "again": limit if again is None else again,
+            "taken": [*taken, *holding],
+            "now": now,
+        }
         due = set(connection.execute(_LOCK_DUE, values).scalars())
         put_off = _space_out(connection, due, spacing, now) if due and spacing else set()
         taken |= due - put_off

@@ -105,6 +105,8 @@ class Schedule:
 class Sender:
     """Sends a schema's deliveries until stopped, up to `workers` at a time, one per recipient.
 
+    Half of the workers, at most, try again what has failed: where some recipients' provider hangs,
+    the others have workers left.
     name: the replica, as shown in leases. lease: seconds after which what a dead sender held is
     taken by another; renewed while this one lives. spacing: least seconds between two messages
     to a recipient, across replicas. now, jitter: for tests; the database's clock by default.
@@ -144,6 +146,7 @@ class Sender:
         self._attempts: SimpleQueue[Attempt] = SimpleQueue()  # likewise
         self._connection: Connection | None = None
         self._in_hand: set[int] = set()  # handed out, and nothing recorded of them yet
+        self._again: set[int] = set()  # those of them that were tried before
         self._unrecorded: list[Attempt] = []
         self._dispatcher = threading.Thread(target=self._dispatch, name="sender", daemon=True)
         # Daemons: a send that hangs must not keep the process from ending.
@@ -202,6 +205,8 @@ class Sender:
         self._recorded()
         for delivery in taken:
             self._in_hand.add(delivery.id)
+            if delivery.attempts > 1:
+                self._again.add(delivery.id)
             self._queue.put(delivery)
         self._tidy(now)
         longest = min(FALLBACK, self._lease / 3)
@@ -237,6 +242,7 @@ class Sender:
     def _recorded(self) -> None:
         for attempt in self._unrecorded:
             self._in_hand.discard(attempt.delivery.id)
+            self._again.discard(attempt.delivery.id)
             DELIVERIES.labels(attempt.delivery.kind, attempt.outcome).inc()
         self._unrecorded.clear()
 
@@ -269,10 +275,12 @@ class Sender:
         free = len(self._workers) - len(self._in_hand) + len(self._unrecorded)
         if not free:
             return [], None
+        again = self._again - {attempt.delivery.id for attempt in self._unrecorded}
         taken = leasing.take(
             connection,
             self._id,
             limit=free,
+            again=max(0, max(1, len(self._workers) // 2) - len(again)),
             holding=list(self._in_hand),
             lease=self._lease,
             spacing=self._spacing,

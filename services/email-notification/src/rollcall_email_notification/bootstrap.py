@@ -21,7 +21,7 @@ from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Sender
 from rollcall_service.status import replica_status
 
-WORKERS = 8
+WORKERS = 32  # most wait for a mail server; one that hangs has each for ten seconds
 
 
 def build(settings: Settings) -> Sequence[Component]:
