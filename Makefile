@@ -73,8 +73,9 @@ test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Do
 
 LONG := PYTHONPATH=tests $(BIN)/python -m
 N ?= 50
+MINUTES ?= 10
 
-.PHONY: model-check races crash bench-commands
+.PHONY: model-check races crash chaos bench-commands
 model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
 	@$(LONG) model.check
 
@@ -83,6 +84,10 @@ races: $(ENVIRONMENT) ## clients that want the same at once: one winner each
 
 crash: $(ENVIRONMENT) ## kill -9 everywhere, N times each, then check log and store (N=50)
 	@$(LONG) faults --times $(N)
+
+chaos: export GRPC_ENABLE_FORK_SUPPORT = 0
+chaos: $(ENVIRONMENT) ## faults of every kind everywhere, then check groups, messages, store (MINUTES=10, SEED)
+	@$(LONG) chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional service
 	@$(LONG) bench.commands
