@@ -85,6 +85,8 @@ def check(evidence: Evidence) -> Verdict:
     counts = {
         "events": len({(r.key, r.id) for r in events}),
         "commands acknowledged": answers.acknowledged,
+        "commands refused with 503": sum(t.status == 503 for t in evidence.told),
+        "commands not answered in time": sum(t.status is None for t in evidence.told),
         "second copies dropped": folded.copies,
         "records rejected": len(rejected - set(injected.unknown.values())),
         "records injected to be rejected": len(injected.malformed | injected.refused),

@@ -123,11 +123,13 @@ class Cluster:
 
 
 @contextmanager
-def running(home: Home, ports: Mapping[str, int]) -> Iterator[Cluster]:
+def running(
+    home: Home, ports: Mapping[str, int], replicas: Mapping[str, int] = REPLICAS
+) -> Iterator[Cluster]:
     """A cluster that is ready, with its data and logs in `home`; stopped at the end.
 
-    ports: by variable, as the local platform has them. Raises Unavailable where Kafka cannot be
-    had.
+    ports: by variable, as the local platform has them. replicas: of each service at first. Raises
+    Unavailable where Kafka cannot be had.
     """
     home.create()
     secrets = credentials.load_or_create(home, postgres.ROLES)
@@ -162,7 +164,10 @@ def running(home: Home, ports: Mapping[str, int]) -> Iterator[Cluster]:
             broker,
             database,
             kept(stack, gateway_of(home, wiring)),
-            {name: _group(stack, home, name, wiring, unhandled) for name in REPLICAS},
+            {
+                name: _group(stack, home, name, wiring, unhandled, number)
+                for name, number in replicas.items()
+            },
             providers,
             unhandled,
             url=f"http://{HOST}:{ports['GATEWAY_PORT']}",
@@ -174,7 +179,9 @@ def running(home: Home, ports: Mapping[str, int]) -> Iterator[Cluster]:
         yield cluster
 
 
-def _group(stack: ExitStack, home: Home, name: str, wiring: Wiring, unhandled: Path) -> Group:
+def _group(
+    stack: ExitStack, home: Home, name: str, wiring: Wiring, unhandled: Path, number: int
+) -> Group:
     service = SERVICES[name]
     argv, variables = service.command(), {}
     if name in replica.MAINS:
@@ -183,6 +190,6 @@ def _group(stack: ExitStack, home: Home, name: str, wiring: Wiring, unhandled: P
         variables = {replica.UNHANDLED: str(unhandled), "PYTHONPATH": path}
     group = Group(service, home, wiring, argv, variables)
     stack.callback(group.stop)
-    for _ in range(REPLICAS[name]):
+    for _ in range(number):
         group.add()
     return group

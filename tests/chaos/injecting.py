@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 from chaos.cluster import Cluster
-from e2e.outside import publish_plainly, record_of
+from e2e.outside import record_of
+from e2e.plain_publisher import append
 from e2e.waiting import eventually
 from faults.fold import Place
 from faults.log import PARTITIONS, PREFIX
@@ -102,7 +103,7 @@ class Injector:
         return str(answer.json()["id"]) if answer.status_code == 201 else ""
 
     def _publish(self, record: dict[str, Any]) -> Place:
-        return publish_plainly(self._cluster.bootstrap_servers, record)
+        return append(self._cluster.bootstrap_servers, record)
 
 
 def _update(user: str, name: str) -> dict[str, Any]:

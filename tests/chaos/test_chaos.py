@@ -11,8 +11,10 @@ from e2e.addresses import environment, ports_of
 from faults import needing
 
 from rollcall_local.home import Home
+from rollcall_local.services import MAIL, SLACK, USERS
 
 _SEED = 1
+_REPLICAS = {USERS: 2, MAIL: 2, SLACK: 1}
 # As many as there are ways to inject records: each comes once.
 _FAULTS = (
     Kind.KILL_MAIL,
@@ -27,7 +29,7 @@ _FAULTS = (
 def running(tmp_path: Path) -> Iterator[Cluster]:
     needing.apache_kafka()
     home = Home(tmp_path / "state")
-    with cluster.running(home, ports_of(environment(home.root))) as running:
+    with cluster.running(home, ports_of(environment(home.root)), _REPLICAS) as running:
         yield running
 
 

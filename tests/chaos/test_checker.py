@@ -113,8 +113,9 @@ def found(verdict: Verdict) -> set[str]:
 
 def with_group(when: str, name: str, **changed: Any) -> Evidence:
     whole = evidence()
-    groups = getattr(whole, when)
-    return replace(whole, **{when: {**groups, name: replace(groups[name], **changed)}})
+    groups: dict[str, Group] = getattr(whole, when)
+    groups[name] = replace(groups[name], **changed)
+    return whole
 
 
 def with_row(name: str, number: int, **changed: Any) -> Evidence:
