@@ -4,12 +4,15 @@ import random
 from dataclasses import dataclass, field
 from enum import Enum
 
+LATE = 1.0  # seconds until a SLOW answer
+
 
 class Answer(Enum):
-    """FINE but for these. An answer that does not come leaves open whether the message went out:
-    half of them did."""
+    """FINE and SLOW are said of what was accepted, SLOW a second later. An answer that does not
+    come leaves open whether the message went out: half of them did."""
 
     FINE = "accepts"
+    SLOW = "accepts, and says so late"
     LATER = "4xx or 429"
     NEVER = "5xx to the message"
     BROKEN = "500"
@@ -40,6 +43,6 @@ class Script:
         silent = answer in (Answer.BROKEN, Answer.HANGS, Answer.DISCONNECTS)
         if answer is Answer.NEVER:
             self.refused.append(message)
-        elif answer is Answer.FINE or (silent and self.rng.random() < 0.5):
+        elif answer in (Answer.FINE, Answer.SLOW) or (silent and self.rng.random() < 0.5):
             self.accepted.append(Accepted(message, told=not silent))
         return answer

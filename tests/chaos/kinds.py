@@ -4,8 +4,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -13,7 +13,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import psycopg2
 from chaos import groups
-from chaos.accepted import Answer
+from chaos.accepted import Answer, Script
 from chaos.cluster import REPLICAS, Cluster, Replica
 from e2e.waiting import eventually
 from faults.processes import Kept
@@ -22,6 +22,7 @@ from rollcall_local.services import MAIL, SLACK, USERS
 
 _GONE_WITHIN = 30.0  # seconds until what is killed, or asked to end, is gone
 _READ_WITHIN = 30.0  # seconds until Postgres answers again
+_BUSY_WITHIN = 20.0  # seconds until somebody has a message in hand
 _STALL = (8.0, 20.0)  # seconds: past the group's patience of 6, and some past a lease of 15
 _GATEWAY_STALL = (3.0, 6.0)
 _MOST = 2  # replicas more than at first
@@ -88,17 +89,41 @@ def inflict(kind: Kind, cluster: Cluster, rng: random.Random) -> Fault:
 
 
 def _kill(service: str, cluster: Cluster, rng: random.Random) -> Fault:
-    replica = rng.choice(cluster.groups[service].replicas)
-    fault = _ended(replica.process, lambda: replica.process.send(SIGKILL))
-    _note(fault, cluster, service, [replica])
+    with _victim(service, cluster, rng) as replica:
+        fault = _ended(replica.process, lambda: replica.process.send(SIGKILL))
+        _note(fault, cluster, service, replica)
     return fault
 
 
 def _restart(service: str, cluster: Cluster, rng: random.Random) -> Fault:
-    replica = rng.choice(cluster.groups[service].replicas)
-    fault = _ended(replica.process, replica.process.end)
-    _note(fault, cluster, service, [replica])
+    with _victim(service, cluster, rng) as replica:
+        fault = _ended(replica.process, replica.process.end)
+        _note(fault, cluster, service, replica)
     return fault
+
+
+@contextmanager
+def _victim(service: str, cluster: Cluster, rng: random.Random) -> Iterator[Replica]:
+    """A replica; of a notifier one that has messages in hand, which its provider keeps there."""
+    replicas = cluster.groups[service].replicas
+    script = _script(service, cluster)
+    if script is None:
+        yield rng.choice(replicas)
+        return
+    script.answers = Answer.SLOW
+    try:
+        yield rng.choice(eventually(lambda: _busy(cluster, service), within=_BUSY_WITHIN))
+    finally:
+        script.answers = Answer.FINE
+
+
+def _busy(cluster: Cluster, service: str) -> list[Replica]:
+    replicas = cluster.groups[service].replicas
+    return [r for r in replicas if _in_flight(cluster, service, f"{r.name}/")]
+
+
+def _script(service: str, cluster: Cluster) -> Script | None:
+    return {MAIL: cluster.providers.mail, SLACK: cluster.providers.slack}.get(service)
 
 
 def _kill_gateway(cluster: Cluster, rng: random.Random) -> Fault:
@@ -132,11 +157,11 @@ def _ended(process: Kept, end: Callable[[], None]) -> Fault:
 
 
 def _stall(service: str, cluster: Cluster, rng: random.Random) -> Fault:
-    replica = rng.choice(cluster.groups[service].replicas)
-    fault = Fault(time.monotonic())
-    replica.process.send(SIGSTOP)
-    fault.lasts(rng.uniform(*_STALL), lambda: replica.process.send(SIGCONT))
-    _note(fault, cluster, service, [replica])
+    with _victim(service, cluster, rng) as replica:
+        fault = Fault(time.monotonic())
+        replica.process.send(SIGSTOP)
+        fault.lasts(rng.uniform(*_STALL), lambda: replica.process.send(SIGCONT))
+        _note(fault, cluster, service, replica)
     return fault
 
 
@@ -160,7 +185,7 @@ def _remove(cluster: Cluster, rng: random.Random) -> Fault:
     fault = Fault(time.monotonic())
     for service, group in cluster.groups.items():
         if len(group.replicas) > 1:
-            _note(fault, cluster, service, [group.remove()])
+            _note(fault, cluster, service, group.remove())
     fault.end()
     return fault
 
@@ -168,7 +193,8 @@ def _remove(cluster: Cluster, rng: random.Random) -> Fault:
 def _answers(
     service: str, answer: Answer, seconds: float, cluster: Cluster, rng: random.Random
 ) -> Fault:
-    script = cluster.providers.mail if service == MAIL else cluster.providers.slack
+    script = _script(service, cluster)
+    assert script is not None
     fault = Fault(time.monotonic(), provider=service)
     script.answers = answer
 
@@ -179,11 +205,10 @@ def _answers(
     return fault
 
 
-def _note(fault: Fault, cluster: Cluster, service: str, replicas: Sequence[Replica]) -> None:
+def _note(fault: Fault, cluster: Cluster, service: str, replica: Replica) -> None:
     """What a sender had in hand when it was taken away is still leased to it."""
     if service in groups.NOTIFIERS:
-        for replica in replicas:
-            fault.in_flight.update(_in_flight(cluster, service, f"{replica.name}/"))
+        fault.in_flight.update(_in_flight(cluster, service, f"{replica.name}/"))
 
 
 def _in_flight(cluster: Cluster, service: str, replica: str = "") -> set[str]:

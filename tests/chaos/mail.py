@@ -4,10 +4,11 @@ import asyncio
 from email import message_from_bytes, policy
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from chaos.accepted import Answer, Script
+from chaos.accepted import LATE, Answer, Script
 
 _SAID = {
     Answer.FINE: "250 OK",
+    Answer.SLOW: "250 OK",
     Answer.LATER: "451 not now",
     Answer.NEVER: "554 never",
 }
@@ -22,6 +23,8 @@ class Handler:
     ) -> str:
         message = message_from_bytes(envelope.original_content or b"", policy=policy.default)
         answer = self._script.meet(str(message["Message-ID"]).strip("<> "))
+        if answer is Answer.SLOW:
+            await asyncio.sleep(LATE)
         if said := _SAID.get(answer):
             return said
         if answer is Answer.DISCONNECTS:

@@ -102,15 +102,16 @@ def _repeated(evidence: Evidence, name: str) -> Iterator[str]:
 
 
 def _out_of_order(rows: Sequence[Delivery], evidence: Evidence, name: str) -> Iterator[str]:
-    """Recipients who got a message first before an earlier one. Repetitions come later anyhow."""
+    """Recipients who first got a message before an earlier one about the same user or role. Two
+    replicas handle events of different keys at the same time, and neither is the earlier one."""
     first: dict[str, int] = {}
     for number, accepted in enumerate(evidence.accepted[name]):
         first.setdefault(accepted.message, number)
-    by_recipient = defaultdict(list)
+    sequences = defaultdict(list)
     for row in rows:
         if row.message in first:
-            by_recipient[row.recipient].append(row)
-    for of_one in by_recipient.values():
-        for earlier, later in pairwise(of_one):
+            sequences[row.recipient, row.key].append(row)
+    for sequence in sequences.values():
+        for earlier, later in pairwise(sequence):
             if first[later.message] < first[earlier.message]:
                 yield f"delivery {later.id} before {earlier.id}"

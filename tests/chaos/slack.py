@@ -1,9 +1,10 @@
 """Slack's side of a script: the stand-in of the local platform, with answers of its own."""
 
+import asyncio
 import json
 from typing import Any
 
-from chaos.accepted import Answer, Script
+from chaos.accepted import LATE, Answer, Script
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -21,6 +22,8 @@ def application(script: Script) -> Starlette:
     async def post_message(request: Request) -> Response:
         arguments: dict[str, Any] = json.loads(await request.body())
         answer = script.meet(_identity(arguments))
+        if answer is Answer.SLOW:
+            await asyncio.sleep(LATE)
         if answer is Answer.LATER:
             headers = {"Retry-After": _RETRY_AFTER}
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers)

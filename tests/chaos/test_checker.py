@@ -264,3 +264,8 @@ def test_a_recipient_who_got_a_later_message_first(name: str) -> None:
     assert found(check(with_accepted(name, [second, first, *others]))) == {
         f"{name}: out of order per recipient"
     }
+
+
+def test_messages_about_different_users_may_come_in_any_order() -> None:
+    *others, ada, bob, last = evidence().accepted[SLACK]
+    assert check(with_accepted(SLACK, [*others, bob, ada, last])).clean
