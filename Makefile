@@ -73,8 +73,9 @@ test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Do
 
 LONG := PYTHONPATH=tests $(BIN)/python -m
 N ?= 50
+MINUTES ?= 10
 
-.PHONY: model-check races crash hanging bench-commands bench-consumers
+.PHONY: model-check races crash chaos hanging bench-commands bench-consumers
 model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
 	@$(LONG) model.check
 
@@ -86,6 +87,10 @@ crash: $(ENVIRONMENT) ## kill -9 everywhere, N times each, then check log and st
 
 hanging: $(ENVIRONMENT) ## a mail server hangs for some recipients, for ten minutes: the others must not notice
 	@$(LONG) hanging
+
+chaos: export GRPC_ENABLE_FORK_SUPPORT = 0
+chaos: $(ENVIRONMENT) ## faults of every kind everywhere, then check groups, messages, store (MINUTES=10, SEED)
+	@$(LONG) chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional service
 	@$(LONG) bench.commands

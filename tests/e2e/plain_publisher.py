@@ -7,13 +7,14 @@ from typing import Any
 from confluent_kafka import Message, Producer
 
 
-def main(servers: str, record: dict[str, Any]) -> None:
+def append(servers: str, record: dict[str, Any]) -> tuple[int, int]:
+    """Append a record as `publish_plainly` takes it; its partition and offset."""
     producer = Producer({"bootstrap.servers": servers, "partitioner": "murmur2_random"})
-    place: list[int | None] = []
+    places: list[tuple[int | None, int | None]] = []
 
     def delivered(error: object, message: Message) -> None:
         assert error is None, error
-        place.extend([message.partition(), message.offset()])
+        places.append((message.partition(), message.offset()))
 
     producer.produce(
         "users",
@@ -24,8 +25,11 @@ def main(servers: str, record: dict[str, Any]) -> None:
         on_delivery=delivered,
     )
     assert producer.flush(20) == 0
-    json.dump(place, sys.stdout)
+    ((partition, offset),) = places
+    assert partition is not None
+    assert offset is not None
+    return partition, offset
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.load(sys.stdin))
+    json.dump(append(sys.argv[1], json.load(sys.stdin)), sys.stdout)

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -35,7 +35,16 @@ class Verdict:
 
 
 def check(told: Sequence[Told], records: Iterable[Record], store: Store) -> Verdict:
+    """Nobody but the services publishes here, so every rejection is of an admitted event."""
     folded = fold(records)
+    verdict = compare(told, folded, store)
+    return replace(
+        verdict, wrongs={**verdict.wrongs, "rejected admissions": _rejected(folded, store)}
+    )
+
+
+def compare(told: Sequence[Told], folded: Folded, store: Store) -> Verdict:
+    """What must hold whoever else publishes, of keys that the commands are not about."""
     acknowledged = [t for t in told if t.acknowledged]
     unchanged = [t for t in acknowledged if _rightly_unchanged(t, folded)]
     lost = [t for t in acknowledged if not _in_log(t, folded) and t not in unchanged]
@@ -49,7 +58,6 @@ def check(told: Sequence[Told], records: Iterable[Record], store: Store) -> Verd
             "version gaps": folded.gaps,
             "versions told twice": told_twice(acknowledged, folded),
             "double claims": double_claims(folded.holdings),
-            "rejected admissions": _rejected(folded, store),
             "differences between read store and fold": [*differences(folded, store)],
             "commands with a second event": _repeated(folded),
             "refused, and in the log": [
@@ -118,7 +126,6 @@ def _differing(table: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]
 
 
 def _rejected(folded: Folded, store: Store) -> list[str]:
-    """Nobody but the services publishes here, so every rejection is of an admitted event."""
     stored = [f"at {place}: {e.type}" for place, e in store.history.items() if e.version is None]
     return [*folded.rejected, *stored, *(f"undecodable at {p}" for p in store.undecodable)]
 

@@ -13,7 +13,6 @@ from faults.told import Told, kind_of
 
 _MOST, _FEWEST = 48, 16  # users that the clients know of
 _ROLES = 3  # at least
-_THINKS = 0.02  # seconds between two commands at most
 _RESTS = 0.3  # seconds after an answer that says that something is away, at most
 _ANSWERED_WITHIN = 120.0  # seconds of repeating
 
@@ -30,12 +29,14 @@ class Client:
         people: People,
         rng: random.Random,
         tell: Callable[[Told], None],
+        thinks: float,
     ):
         self._name = name
         self._http = http
         self._people = people
         self._rng = rng
         self._tell = tell
+        self._thinks = thinks
         self._numbers = itertools.count()
 
     async def step(self) -> None:
@@ -49,7 +50,7 @@ class Client:
             action = Client._create_role
         told = await action(self)
         away = told.status in (None, 503)
-        await asyncio.sleep(self._rng.random() * (_RESTS if away else _THINKS))
+        await asyncio.sleep(self._rng.random() * (_RESTS if away else self._thinks))
 
     async def _create(self) -> Told:
         return await self._create_user(self._unique("{}@example.com"), own=True)

@@ -81,11 +81,12 @@ class _Folding:
         version = None if row is None else row["version"] + 1
         entry = Entry(record.key, record.id, record.type, version)
         self.folded.history[record.partition, record.offset] = entry
-        self.folded.by_command[record.correlation].append(entry)
+        if record.correlation:
+            self.folded.by_command[record.correlation].append(entry)
         if row is None:
             self.folded.rejected.append(f"{record.type} of {record.key} cannot follow")
             return
-        if record.sequence != version:
+        if record.sequence not in (None, version):  # None: of another publisher
             self.folded.gaps.append(
                 f"{record.key}: {record.sequence} was admitted, {version} is its turn"
             )

@@ -11,22 +11,28 @@ from faults.people import People
 from faults.told import Told
 
 CLIENTS = 16
+THINKS = 0.02  # seconds
 _TIMEOUT = 4.0  # seconds until a client gives up; the gateway may go on with the command
 
 
 class Load:
     """`with Load(…) as load:` the clients run; afterwards every command has had its end.
 
-    told: every command that has ended, in that order.
+    told: every command that has ended, in that order. thinks: seconds that a client rests between
+    two commands at most.
     """
 
-    def __init__(self, url: str, token: str, seed: int):
+    def __init__(
+        self, url: str, token: str, seed: int, *, clients: int = CLIENTS, thinks: float = THINKS
+    ):
         self.told: list[Told] = []
         self.acknowledged = 0
         self.people = People()
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._seed = seed
+        self._clients = clients
+        self._thinks = thinks
         self._stopping = False
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="load")
 
@@ -62,19 +68,19 @@ class Load:
         return max((b - a for a, b in zip([since, *ends], ends, strict=False)), default=0.0)
 
     async def _run(self) -> None:
-        limits = httpx.Limits(max_connections=CLIENTS)
+        limits = httpx.Limits(max_connections=self._clients)
         async with (
             httpx.AsyncClient(
                 base_url=self._url, headers=self._headers, timeout=_TIMEOUT, limits=limits
             ) as http,
             asyncio.TaskGroup() as group,
         ):
-            for number in range(CLIENTS):
+            for number in range(self._clients):
                 group.create_task(self._client(number, http))
 
     async def _client(self, number: int, http: httpx.AsyncClient) -> None:
         rng = random.Random(f"{self._seed}/{number}")
-        client = Client(f"c{number}", http, self.people, rng, self._tell)
+        client = Client(f"c{number}", http, self.people, rng, self._tell, self._thinks)
         while not self._stopping:
             await client.step()
 

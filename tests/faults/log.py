@@ -19,7 +19,8 @@ _WITHIN = 60.0  # seconds without a record
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """type: without the package. sequence: the version as admitted. recorded_ms: the broker's."""
+    """type: without the package. sequence: the version as admitted. recorded_ms: the broker's.
+    What is absent is empty: others may append anything."""
 
     partition: int
     offset: int
@@ -85,8 +86,8 @@ def _record(message: Message) -> Record:
         partition=partition,
         offset=offset,
         key=(message.key() or b"").decode(),
-        id=headers["ce_id"],
-        type=headers["ce_type"].removeprefix(PREFIX),
+        id=headers.get("ce_id", ""),
+        type=headers.get("ce_type", "").removeprefix(PREFIX),
         sequence=None if sequence is None else int(sequence),
         correlation=headers.get("ce_correlationid", ""),
         recorded_ms=message.timestamp()[1],

@@ -36,6 +36,10 @@ class Kept:
     def send(self, signal: Signals) -> None:
         self._process.send_signal(signal)
 
+    def end(self) -> None:
+        """Ask it to end, as whoever runs it would; it is started again."""
+        self.send(self._command.stop_signal)
+
     def stop(self) -> None:
         """End it for good, stalled or not."""
         with self._starting:

@@ -23,7 +23,7 @@ class Store:
 
 def read(url: str) -> Store:
     with closing(psycopg2.connect(url)) as connection:
-        schema = _schema(connection)
+        schema = live_schema(connection)
         return Store(
             rows={table: _rows(connection, f"{schema}.{table}") for table in ("users", "roles")},
             assigned={
@@ -45,7 +45,9 @@ def reached(url: str) -> tuple[dict[int, int], list[str]]:
     """Partition → the offset after the last that the projection has passed; and what admissions
     are unsettled."""
     with closing(psycopg2.connect(url)) as connection:
-        offsets = _select(connection, f"partition, next_offset FROM {_schema(connection)}.offsets")
+        offsets = _select(
+            connection, f"partition, next_offset FROM {live_schema(connection)}.offsets"
+        )
         unsettled = _select(
             connection,
             "event_id, key, version, appended_at FROM user_management.admissions"
@@ -60,7 +62,7 @@ def reached(url: str) -> tuple[dict[int, int], list[str]]:
     )
 
 
-def _schema(connection: extensions.connection) -> str:
+def live_schema(connection: extensions.connection) -> str:
     (live,) = _select(connection, "number FROM user_management.generations WHERE live")
     return f"user_management_g{live['number']}"
 

@@ -1,31 +1,20 @@
 """Every kind of fault once, under load, on Apache Kafka; `make crash` does it many times."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from e2e.addresses import environment, ports_of
-from faults import campaign, cluster
+from faults import campaign, cluster, needing
 from faults.cluster import Cluster
 from faults.kinds import Kind
 
-from rollcall_local import kafka
-from rollcall_local.errors import Unavailable
 from rollcall_local.home import Home
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Cluster]:
-    wanted = os.environ.get("ROLLCALL_BROKER")
-    if wanted == "embedded":
-        pytest.skip("needs Apache Kafka: the embedded broker keeps no log")
-    try:
-        kafka.install(os.environ, say=lambda _: None)
-    except Unavailable as error:
-        if wanted == "kafka":
-            raise
-        pytest.skip(f"needs Apache Kafka, which cannot be had: {error}")
+    needing.apache_kafka()
     home = Home(tmp_path / "state")
     with cluster.running(home, ports_of(environment(home.root))) as running:
         yield running
