@@ -6,6 +6,7 @@ wrong, and the session ends so that a new one begins from the stored offsets.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -20,6 +21,7 @@ from rollcall_events.topic import Topic
 
 log = logging.getLogger(__name__)
 
+CLOSE_WITHIN = 5.0  # seconds
 COMMIT_INTERVAL = 0.5  # seconds; Kafka's committed offsets only serve lag metrics
 
 
@@ -130,10 +132,18 @@ class Session:
             ends[partition] = high
         return ends
 
+    @property
+    def member_id(self) -> str:
+        return str(self._client.memberid() or "")
+
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group. Raises SessionOver, fatal, if the client does not end."""
         self.commit()
-        self._client.close()
+        closing = threading.Thread(target=self._client.close, name="closing", daemon=True)
+        closing.start()
+        closing.join(CLOSE_WITHIN)
+        if closing.is_alive():
+            raise SessionOver("the client does not close", fatal=True)
 
     def _held(self) -> list[TopicPartition]:
         return [TopicPartition(self._topic.name, p) for p in self.positions]
