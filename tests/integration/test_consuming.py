@@ -1,12 +1,10 @@
 """The one way of consuming, on a real log and a real store."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
-from confluent_kafka.admin import AdminClient
 from sqlalchemy import Connection, Engine, text
 from support.waiting import eventually
 
@@ -15,7 +13,6 @@ from rollcall_events import Consumer, Event, Handler, KafkaSettings, Publisher, 
 from rollcall_events.codec import RawRecord
 from rollcall_events.ids import uuid7
 from rollcall_events.inbox import StaleOwner, apply, connect
-from rollcall_events.membership import Membership
 from rollcall_events.schema import CREATE_DISCARDS_V1, CREATE_V1, CREATE_V2
 from rollcall_events.topic import ensure_topic
 
@@ -116,53 +113,6 @@ def test_two_consumers_divide_the_partitions_and_hand_over(
         eventually(lambda: len(first.status().partitions) == 50, within=2)
         eventually(lambda: len(names(store)) == 200)
     assert all(names(store, key) == ["0", "1"] for key in keys)
-
-
-@pytest.mark.usefixtures("apache_kafka")
-def test_a_member_that_the_group_has_forgotten_is_told(
-    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
-) -> None:
-    """As librdkafka's own can be, which then neither fetches nor says so."""
-    forgotten = threading.Event()
-    group = f"group-{topic}"
-    member = Membership(kafka_settings, group, forgotten.set, every=0.1, after=0.5)
-    member.start()
-    with consuming(kafka_settings, store, topic) as consumer:
-        eventually(lambda: len(consumer.status().partitions) == 50)
-        known = _member_id(kafka_settings, group)
-        for _ in range(20):
-            member.say(known, frozenset(range(50)))
-            assert not forgotten.wait(0.1)
-        for member_id, partitions in ((known, range(25)), ("another", range(50))):
-            forgotten.clear()
-            eventually(lambda i=member_id, p=partitions: _told(member, i, p, forgotten))  # type: ignore[misc]
-    member.stop()
-
-
-@pytest.mark.usefixtures("apache_kafka")
-def test_told_to_begin_anew_it_joins_as_another_member(
-    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
-) -> None:
-    group = f"group-{topic}"
-    with consuming(kafka_settings, store, topic) as consumer:
-        eventually(lambda: len(consumer.status().partitions) == 50)
-        before = _member_id(kafka_settings, group)
-        consumer.rejoin()
-        eventually(lambda: _member_id(kafka_settings, group) not in ("", before))
-        key = create(publisher)
-        eventually(lambda: names(store, key) == ["0"])
-
-
-def _told(member: Membership, member_id: str, held: range, forgotten: threading.Event) -> bool:
-    member.say(member_id, frozenset(held))
-    return forgotten.is_set()
-
-
-def _member_id(settings: KafkaSettings, group: str) -> str:
-    """Of the only one; nothing if there is none."""
-    admin = AdminClient(settings.common())
-    found = admin.describe_consumer_groups([group], request_timeout=5)[group].result(5).members
-    return str(found[0].member_id) if found else ""
 
 
 @pytest.mark.usefixtures("apache_kafka")

@@ -13,7 +13,6 @@ from rollcall_events.deadline import Deadline
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome
 from rollcall_events.inbox import StaleOwner, apply, connect
-from rollcall_events.membership import Membership
 from rollcall_events.parking_guard import ParkingGuard, TooManyParked
 from rollcall_events.postgres import Wire, is_store_trouble, is_timeout, may_be_the_record
 from rollcall_events.session import Refused, Session, SessionOver, check_topic
@@ -84,9 +83,6 @@ class Consumer:
         self._gather_until = 0.0  # of time.monotonic
         self._guard = ParkingGuard()
         self._deadline = Deadline(handler_deadline)
-        self._membership: Membership | None = None
-        if settings.group_protocol == "consumer":
-            self._membership = Membership(settings, subscription.group, self.rejoin)
         self._timed_out: Position | None = None  # the record of which a statement took too long
         self._wire: Wire | None = None  # kept from batch to batch as long as nothing goes wrong
         self._thread = threading.Thread(
@@ -95,8 +91,6 @@ class Consumer:
 
     def start(self) -> None:
         self._deadline.start()
-        if self._membership is not None:
-            self._membership.start()
         self._thread.start()
 
     def stop(self, timeout: float = 10) -> None:
@@ -104,12 +98,9 @@ class Consumer:
         self._stopping.set()
         self._thread.join(timeout)
         self._deadline.stop()
-        if self._membership is not None:
-            self._membership.stop()
 
     def rejoin(self) -> None:
-        """Leave the group, and begin anew from the stored offsets: they may be others than those
-        that were stored, or the group may have forgotten this member."""
+        """Begin anew from the stored offsets: they may be others than those that were stored."""
         self._rejoining.set()
 
     def healthy(self) -> bool:
@@ -178,17 +169,17 @@ class Consumer:
         try:
             self._turns(session, topic)
         finally:
+            session.close()
             if self._wire is not None:
                 self._wire.close()
                 self._wire = None
-            session.close()
 
     def _turns(self, session: Session, topic: Topic) -> None:
         reported = 0.0
         while not self._stopping.is_set():
             self._turned_at = time.monotonic()
             if self._rejoining.is_set():
-                raise SessionOver("told to begin anew")
+                raise SessionOver("the stored offsets are to be read again")
             session.fetch(self._batch_size, POLL_WAIT)
             if session.in_hand:
                 session.gather(self._batch_size, self._gather_until)
@@ -196,8 +187,6 @@ class Consumer:
             session.commit_if_due()
             if self._turned_at - reported > 0.5:
                 reported = self._turned_at
-                if self._membership is not None:
-                    self._membership.say(session.member_id, frozenset(session.positions))
                 self._report("running" if session.positions else "joining", session)
 
     def _apply_in_hand(self, session: Session, topic: Topic) -> None:

@@ -6,7 +6,6 @@ wrong, and the session ends so that a new one begins from the stored offsets.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -21,7 +20,6 @@ from rollcall_events.topic import Topic
 
 log = logging.getLogger(__name__)
 
-CLOSE_WITHIN = 5.0  # seconds
 COMMIT_INTERVAL = 0.5  # seconds; Kafka's committed offsets only serve lag metrics
 
 
@@ -132,18 +130,10 @@ class Session:
             ends[partition] = high
         return ends
 
-    @property
-    def member_id(self) -> str:
-        return str(self._client.memberid() or "")
-
     def close(self) -> None:
-        """Leave the group. Raises SessionOver, fatal, if the client does not end."""
+        """Leave the group."""
         self.commit()
-        closing = threading.Thread(target=self._client.close, name="closing", daemon=True)
-        closing.start()
-        closing.join(CLOSE_WITHIN)
-        if closing.is_alive():
-            raise SessionOver("the client does not close", fatal=True)
+        self._client.close()
 
     def _held(self) -> list[TopicPartition]:
         return [TopicPartition(self._topic.name, p) for p in self.positions]
