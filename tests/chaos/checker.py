@@ -54,7 +54,7 @@ def check(evidence: Evidence) -> Verdict:
     injected = evidence.injected
     no_events = injected.malformed | set(injected.unknown.values())
     events = [r for r in evidence.records if (r.partition, r.offset) not in no_events]
-    folded = fold(events)
+    folded = fold(r for r in evidence.records if (r.partition, r.offset) not in injected.malformed)
     answers = commands.compare(evidence.told, folded, evidence.store)
     rejected = {place for place, e in evidence.store.history.items() if e.version is None}
     rejected |= set(evidence.store.undecodable)

@@ -93,7 +93,10 @@ class _Folding:
         self._apply(row, record)
 
     def _row_that_takes(self, record: Record) -> Row | None:
-        """The row of the event's aggregate, or None where its life does not allow the event."""
+        """The row of the event's aggregate, or None where its life does not allow the event, or
+        where it was discarded because no version knows it."""
+        if not record.known:
+            return None
         users, roles = self.folded.rows["users"], self.folded.rows["roles"]
         if collection := BEGINS.get(record.type):
             if record.key in users or record.key in roles:

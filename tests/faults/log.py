@@ -33,6 +33,11 @@ class Record:
     value: bytes
 
     @property
+    def known(self) -> bool:
+        """Whether this version has its type."""
+        return hasattr(events_pb2, self.type)
+
+    @property
     def event(self) -> Any:
         message: Event = getattr(events_pb2, self.type).FromString(self.value)
         return message
