@@ -1,6 +1,5 @@
 """Starting the platform when it cannot start: one line, and nothing left behind."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -8,10 +7,11 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from e2e import addresses
 
 from rollcall_local import client, lock
 from rollcall_local.home import Home
-from rollcall_local.ports import DEFAULTS, HOST, free_port
+from rollcall_local.ports import HOST
 from rollcall_local.process import python
 
 # `rollcall up` without the rollcall command, which is another package's.
@@ -29,8 +29,7 @@ except PlatformError as error:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    own = {name: str(free_port()) for name in DEFAULTS}
-    return os.environ | own | {"ROLLCALL_HOME": str(tmp_path / "state")}
+    return addresses.environment(tmp_path / "state")
 
 
 def up(environment: dict[str, str]) -> "subprocess.Popen[str]":
