@@ -296,7 +296,7 @@ class Consumer:
             raise
         self._wire = wire
         session.applied(records)
-        self._count(outcome)
+        self._totals += outcome
 
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:
         """Pause, and keep polling so that the group knows that this member lives."""
@@ -308,11 +308,6 @@ class Consumer:
             self._turned_at = time.monotonic()
             session.fetch(1, POLL_WAIT)
             session.commit_if_due()  # what is stored is known by it, should Postgres be restored
-
-    def _count(self, outcome: Outcome) -> None:
-        self._totals = Outcome(
-            **{k: v + getattr(outcome, k) for k, v in asdict(self._totals).items()}
-        )
 
     def _report(self, state: str, session: Session | None) -> None:
         positions = session.positions if session else {}

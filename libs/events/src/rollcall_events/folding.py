@@ -51,6 +51,9 @@ class Outcome:
     parked: int = 0
     held: int = 0
 
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(**{k: v + getattr(other, k) for k, v in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Life:

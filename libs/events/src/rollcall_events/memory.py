@@ -7,14 +7,14 @@ its transaction stays if its batch does. Nothing is durable, and there is one re
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from rollcall_events.codec import RawRecord, encode
-from rollcall_events.envelope import Event, Position, Record, UnpublishedEvent
+from rollcall_events.envelope import Event, Position, Record
 from rollcall_events.folding import (
     Failure,
     Folded,
@@ -25,12 +25,11 @@ from rollcall_events.folding import (
     decode_all,
     fold,
 )
-from rollcall_events.ids import uuid7
 from rollcall_events.parking_guard import ParkingGuard
 from rollcall_events.partitioner import partition_of
+from rollcall_events.publisher import event_of
 from rollcall_events.subscription import Rejection, Subscription
 from rollcall_events.topic import PARTITIONS
-from rollcall_events.types import type_of
 
 T = TypeVar("T")
 
@@ -45,16 +44,7 @@ class MemoryTopic:
 
     def record(self, message: Message, **envelope: Any) -> Record:
         """The record of a message's event; `envelope` sets further fields of it."""
-        type_ = type_of(message)
-        fields: dict[str, Any] = {
-            "id": uuid7(),
-            "type": type_.name,
-            "key": getattr(message, type_.id_field),
-            "source": self._source,
-            "time": datetime.now(UTC),
-            "message": message,
-        }
-        return encode(UnpublishedEvent(**(fields | envelope)), self.name)
+        return encode(event_of(message, self._source, **envelope), self.name)
 
     def append(self, record: Record) -> Position:
         partition = partition_of(record.key, PARTITIONS)
@@ -146,9 +136,7 @@ class MemoryGroup(Generic[T]):
         self._rejected(state, folded.rejections)
         self.state = state
         self._keep(folded)
-        self.outcome = Outcome(
-            **{k: v + getattr(outcome, k) for k, v in asdict(self.outcome).items()}
-        )
+        self.outcome += outcome
 
     def _handle(self, record: RawRecord, event: Event, state: T) -> None:
         handler = self._subscription.handlers.get(event.type)

@@ -29,6 +29,20 @@ class NotAcknowledged(Exception):
     """The broker did not acknowledge in time. The event may or may not be in the log."""
 
 
+def event_of(message: ProtobufMessage, source: str, **envelope: Any) -> UnpublishedEvent:
+    """A new event of a message, now; `envelope` sets further fields of it."""
+    type_ = type_of(message)
+    fields: dict[str, Any] = {
+        "id": uuid7(),
+        "type": type_.name,
+        "key": getattr(message, type_.id_field),
+        "source": source,
+        "time": datetime.now(UTC),
+        "message": message,
+    }
+    return UnpublishedEvent(**(fields | envelope))
+
+
 class Publisher:
     """Appends events to one topic. Thread-safe; `start` before the first publish.
 
@@ -66,16 +80,7 @@ class Publisher:
 
     def event(self, message: ProtobufMessage, **envelope: Any) -> UnpublishedEvent:
         """The event of a message, ready to publish; `envelope` sets further fields of it."""
-        type_ = type_of(message)
-        fields: dict[str, Any] = {
-            "id": uuid7(),
-            "type": type_.name,
-            "key": getattr(message, type_.id_field),
-            "source": self._source,
-            "time": datetime.now(UTC),
-            "message": message,
-        }
-        return UnpublishedEvent(**(fields | envelope))
+        return event_of(message, self._source, **envelope)
 
     def publish(self, message: ProtobufMessage, **envelope: Any) -> Future[Recorded]:
         """Append one event; for services beside user-management, whose commands are admitted."""
