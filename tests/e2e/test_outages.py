@@ -4,11 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
 import httpx
+import psutil  # type: ignore[import-untyped]
 import pytest
 from e2e.local_platform import Killed, Platform
 from e2e.people import new_email
@@ -41,18 +42,22 @@ def test_a_part_that_hangs(
 
 def test_all_replicas_killed(platform: Platform, api: httpx.Client) -> None:
     replicas = platform.replicas("user-management")
-    for replica in replicas:
-        os.kill(int(replica["pid"]), signal.SIGKILL)
+    # Nobody starts them again while this is asked, however fast they would be back.
+    with _halted(psutil.Process(int(replicas[0]["pid"])).ppid()):
+        for replica in replicas:
+            os.kill(int(replica["pid"]), signal.SIGKILL)
+        answers = [_create(api) for _ in range(AWAY)]
     killed = [Killed(r["id"], int(r["pid"]), time.monotonic()) for r in replicas]
-    statuses: list[int] = []
-    while not statuses or statuses[-1] != 201:
-        answer, seconds = _create(api)
-        statuses.append(answer.status_code)
+    statuses = [answer.status_code for answer, _ in answers]
+    assert set(statuses) == {503}
+    while statuses[-1] != 201:
+        answers.append(_create(api))
+        statuses.append(answers[-1][0].status_code)
+        assert killed[0].left(BACK), f"no command was done: {statuses}"
+    for answer, seconds in answers:
         assert answer.status_code in (201, 503), answer.text
         assert answer.status_code == 201 or int(answer.headers["Retry-After"]) > 0
         assert seconds < ANSWERED, answer.text
-        assert killed[0].left(BACK), f"no command was done: {statuses}"
-    assert 503 in statuses
     for one in killed:
         eventually(lambda one=one: platform.revived(one), within=BACK)  # type: ignore[misc]
 
@@ -122,14 +127,20 @@ def _create(api: httpx.Client) -> tuple[httpx.Response, float]:
 @contextmanager
 def _stopped(pid: int) -> Iterator[None]:
     """A process and its children, halted: whoever calls it gets no answer and no refusal."""
-    family = _family(pid)
-    for member in family:
-        os.kill(member, signal.SIGSTOP)
+    with ExitStack() as stack:
+        for member in _family(pid):
+            stack.enter_context(_halted(member))
+        yield
+
+
+@contextmanager
+def _halted(pid: int) -> Iterator[None]:
+    """One process, halted."""
+    os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        for member in family:
-            os.kill(member, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
 def _family(pid: int) -> list[int]:
