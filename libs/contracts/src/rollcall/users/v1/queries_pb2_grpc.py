@@ -55,6 +55,11 @@ class UserQueryServiceStub:
                 request_serializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListRolesRequest.SerializeToString,
                 response_deserializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListRolesResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/rollcall.users.v1.UserQueryService/ListEvents',
+                request_serializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
 
 
 class UserQueryServiceServicer:
@@ -85,6 +90,13 @@ class UserQueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvents(self, request, context):
+        """The audit trail; of one subject, its timeline. Also after its deletion.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UserQueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +119,11 @@ def add_UserQueryServiceServicer_to_server(servicer, server):
                     servicer.ListRoles,
                     request_deserializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListRolesRequest.FromString,
                     response_serializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListRolesResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListEventsRequest.FromString,
+                    response_serializer=rollcall_dot_users_dot_v1_dot_queries__pb2.ListEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +235,33 @@ class UserQueryService:
             '/rollcall.users.v1.UserQueryService/ListRoles',
             rollcall_dot_users_dot_v1_dot_queries__pb2.ListRolesRequest.SerializeToString,
             rollcall_dot_users_dot_v1_dot_queries__pb2.ListRolesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollcall.users.v1.UserQueryService/ListEvents',
+            rollcall_dot_users_dot_v1_dot_queries__pb2.ListEventsRequest.SerializeToString,
+            rollcall_dot_users_dot_v1_dot_queries__pb2.ListEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

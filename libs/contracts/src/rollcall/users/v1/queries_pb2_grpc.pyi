@@ -37,6 +37,8 @@ class UserQueryServiceStub:
     ListUsers: _grpc.UnaryUnaryMultiCallable[_queries_pb2.ListUsersRequest, _queries_pb2.ListUsersResponse]
     GetRole: _grpc.UnaryUnaryMultiCallable[_queries_pb2.GetRoleRequest, _queries_pb2.Role]
     ListRoles: _grpc.UnaryUnaryMultiCallable[_queries_pb2.ListRolesRequest, _queries_pb2.ListRolesResponse]
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_queries_pb2.ListEventsRequest, _queries_pb2.ListEventsResponse]
+    """The audit trail; of one subject, its timeline. Also after its deletion."""
 
 @_typing.type_check_only
 class UserQueryServiceAsyncStub(UserQueryServiceStub):
@@ -47,6 +49,8 @@ class UserQueryServiceAsyncStub(UserQueryServiceStub):
     ListUsers: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListUsersRequest, _queries_pb2.ListUsersResponse]  # type: ignore[assignment]
     GetRole: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetRoleRequest, _queries_pb2.Role]  # type: ignore[assignment]
     ListRoles: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListRolesRequest, _queries_pb2.ListRolesResponse]  # type: ignore[assignment]
+    ListEvents: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListEventsRequest, _queries_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """The audit trail; of one subject, its timeline. Also after its deletion."""
 
 class UserQueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Errors are google.rpc.Status with an ErrorInfo whose domain is "rollcall" (see commands.proto)."""
@@ -78,5 +82,13 @@ class UserQueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queries_pb2.ListRolesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queries_pb2.ListRolesResponse, _abc.Awaitable[_queries_pb2.ListRolesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _queries_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queries_pb2.ListEventsResponse, _abc.Awaitable[_queries_pb2.ListEventsResponse]]:
+        """The audit trail; of one subject, its timeline. Also after its deletion."""
 
 def add_UserQueryServiceServicer_to_server(servicer: UserQueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
