@@ -95,7 +95,9 @@ def _shown(api: httpx.Client, id_: str) -> dict[str, Any]:
 
 
 def _undecodable(platform: Platform, place: tuple[int, int]) -> list[tuple[Any, ...]]:
-    statement = 'SELECT reason FROM undecodable WHERE partition = %s AND "offset" = %s'
+    statement = (
+        'SELECT rejected FROM history WHERE key IS NULL AND partition = %s AND "offset" = %s'
+    )
     return rows(platform, statement, *place)
 
 

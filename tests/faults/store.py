@@ -32,11 +32,11 @@ def read(url: str) -> Store:
             },
             history={
                 (row["partition"], row["offset"]): _entry(row)
-                for row in _select(connection, f"* FROM {schema}.history")
+                for row in _select(connection, f"* FROM {schema}.history WHERE key IS NOT NULL")
             },
             undecodable=tuple(
                 (row["partition"], row["offset"])
-                for row in _select(connection, f"* FROM {schema}.undecodable")
+                for row in _select(connection, f"* FROM {schema}.history WHERE key IS NULL")
             ),
         )
 

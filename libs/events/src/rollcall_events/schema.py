@@ -53,6 +53,9 @@ CREATE_DISCARDS_V1 = (
          PRIMARY KEY (partition, "offset"))""",
 )
 
+# For a group that answers for moments: whatever was recorded on the partition until then is folded.
+CREATE_MOMENTS_V1 = ("ALTER TABLE offsets ADD COLUMN at_end timestamptz",)
+
 
 def create_v1(op: Operations) -> None:
     """Make the tables in the schema that is first on the connection's search path."""

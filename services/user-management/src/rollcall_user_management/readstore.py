@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, text
 
-from rollcall_events.schema import CREATE_V1, CREATE_V2
+from rollcall_events.schema import CREATE_MOMENTS_V1, CREATE_V1, CREATE_V2
 from rollcall_user_management.domain.attributes import as_numbers
 from rollcall_user_management.domain.state import Role, Stamp, User
 
@@ -28,7 +28,8 @@ TABLES = (
          last_recorded_at timestamptz NOT NULL, last_partition integer NOT NULL,
          last_offset bigint NOT NULL)""",
     "CREATE INDEX users_email_key ON users USING hash (email_key) WHERE deleted_at IS NULL",
-    "CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at IS NULL",
+    # Of deleted users too, who are in the lists of the moments before.
+    "CREATE INDEX users_created ON users (created_at, id)",
     """CREATE TABLE user_roles (
          user_id uuid NOT NULL, role_id uuid NOT NULL, role_name text NOT NULL,
          PRIMARY KEY (user_id, role_id))""",
@@ -43,21 +44,35 @@ TABLES = (
          last_recorded_at timestamptz NOT NULL, last_partition integer NOT NULL,
          last_offset bigint NOT NULL)""",
     "CREATE INDEX roles_name_key ON roles USING hash (name_key) WHERE deleted_at IS NULL",
-    # Every event of every aggregate by position; rejected ones with the reason and no version.
+    # Every span of time in which a user held a role, by the events that began and ended it.
+    """CREATE TABLE assignments (
+         user_id uuid NOT NULL, role_id uuid NOT NULL, role_name text NOT NULL,
+         since timestamptz NOT NULL, since_offset bigint NOT NULL,
+         until timestamptz, until_offset bigint,
+         PRIMARY KEY (user_id, role_id, since_offset))""",
+    "CREATE INDEX assignments_role ON assignments (role_id, since)",
+    "CREATE INDEX assignments_name ON assignments (role_name, role_id)",
+    # Every record of the log by position, with what it came to. Rejected ones have a reason and no
+    # version; those that are no event have nothing else that can be trusted. recorded_at:
+    # monotonic within an aggregate, so that the state at a moment is one search of an index.
+    # state: of the aggregate after the event (`history.py`). value_key, named: only where the
+    # event set another value, so that searching by one does not meet every event of its holder.
     """CREATE TABLE history (
          partition integer NOT NULL, "offset" bigint NOT NULL,
-         key uuid NOT NULL, event_id uuid NOT NULL, type text NOT NULL,
-         version bigint, rejected text,
-         recorded_at timestamptz NOT NULL, occurred_at timestamptz NOT NULL,
-         source text NOT NULL, actor text, correlation_id text, causation_id text,
-         changes jsonb NOT NULL,
+         key uuid, event_id uuid, type text, version bigint, rejected text,
+         recorded_at timestamptz NOT NULL, occurred_at timestamptz,
+         source text, actor text, correlation_id text, causation_id text,
+         changes jsonb NOT NULL, state jsonb, value_key text, named text,
          PRIMARY KEY (partition, "offset"))""",
-    'CREATE INDEX history_key ON history (key, partition, "offset")',
-    # Records that are no event of the topic: nothing of them can be trusted but the place.
-    """CREATE TABLE undecodable (
-         partition integer NOT NULL, "offset" bigint NOT NULL, reason text NOT NULL,
-         recorded_at timestamptz NOT NULL,
-         PRIMARY KEY (partition, "offset"))""",
+    'CREATE INDEX history_key ON history (key, recorded_at, "offset")',
+    "CREATE UNIQUE INDEX history_version ON history (key, version) WHERE version IS NOT NULL",
+    'CREATE INDEX history_recorded ON history (recorded_at, partition, "offset")',
+    'CREATE INDEX history_type ON history (type, recorded_at, partition, "offset")',
+    """CREATE INDEX history_actor ON history (actor, recorded_at, partition, "offset")
+         WHERE actor IS NOT NULL""",
+    "CREATE INDEX history_value ON history (value_key) WHERE value_key IS NOT NULL",
+    """CREATE INDEX history_named ON history USING gin (named user_management.gin_trgm_ops)
+         WHERE named IS NOT NULL""",
 )
 
 
@@ -86,7 +101,7 @@ def create(connection: Connection, number: int) -> None:
     schema = schema_of(number)
     connection.execute(text(f"CREATE SCHEMA {schema}"))
     connection.execute(text(f"SET LOCAL search_path = {schema}"))
-    for statement in (*CREATE_V1, *CREATE_V2, *TABLES):
+    for statement in (*CREATE_V1, *CREATE_V2, *CREATE_MOMENTS_V1, *TABLES):
         connection.execute(text(statement))
 
 

@@ -4,6 +4,7 @@ The aggregates it touches are read once, evolve in memory event by event, and ar
 once, together with the history; the library commits all that with the offsets.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp, User
 from rollcall_user_management.projection import tables
 from rollcall_user_management.projection.changes import changes
+from rollcall_user_management.projection.spans import Spans
 
 
 @dataclass
@@ -24,29 +26,31 @@ class Batch:
     before: dict[str, Aggregate]
     after: dict[str, Aggregate] = field(default_factory=dict)
     history: list[tuple[Any, ...]] = field(default_factory=list)
+    spans: Spans = field(default_factory=Spans)
+    stamps: dict[str, list[Stamp]] = field(default_factory=lambda: defaultdict(list))
     settled: list[tuple[str, str, Recorded]] = field(default_factory=list)
 
     def apply(self, event: Event) -> None:
         state = self.after.get(event.key) or self.before[event.key]
-        after = evolve(state, event.message, _stamp(state, event))
+        stamp = _stamp(state.last, event)
+        after = evolve(state, event.message, stamp)
         self.after[event.key] = after
+        self.stamps[event.key].append(stamp)
+        if isinstance(state, User) and isinstance(after, User) and after.roles is not state.roles:
+            self.spans.note(state, after)
         version = after.version if EVENT_TYPES[event.type].versioned else None
-        self._note(event, after.last, version, None, changes(state, after))
+        self.history.append(tables.applied_row(event, state, after, version, changes(state, after)))
+        self._settle(event)
 
     def reject(self, event: Event, reason: str) -> None:
-        stamp = Stamp(event.recorded_at, event.position.partition, event.position.offset)
-        self._note(event, stamp, None, reason, [])
+        """Recorded no earlier than what was applied before it."""
+        earlier = [s for s in self.stamps[event.key] if s.offset < event.position.offset]
+        known = self.before.get(event.key)
+        stamp = _stamp(earlier[-1] if earlier else known and known.last, event)
+        self.history.append(tables.rejected_row(event, stamp.recorded_at, reason))
+        self._settle(event)
 
-    def _note(
-        self,
-        event: Event,
-        stamp: Stamp | None,
-        version: int | None,
-        rejected: str | None,
-        changed: list[dict[str, Any]],
-    ) -> None:
-        assert stamp is not None
-        self.history.append(tables.history_row(event, stamp, version, rejected, changed))
+    def _settle(self, event: Event) -> None:
         if event.command_id is not None:
             self.settled.append((event.key, event.id, Recorded(event.position, event.recorded_at)))
 
@@ -72,23 +76,29 @@ def begin(wire: Wire, events: Sequence[Event]) -> Batch:
 def end(batch: Batch, rejections: Sequence[Rejection]) -> Sequence[Statement]:
     """Everything that is to be written, and what releases the admissions of events that have
     come by."""
-    for rejection in rejections:
-        if rejection.event is not None:
-            batch.reject(rejection.event, rejection.reason)
+    _reject(batch, rejections)
     statements = [
         *tables.saving_users(batch.before, batch.after),
         *tables.saving_roles(batch.after),
+        *tables.saving_assignments(batch.spans),
         *tables.saving_history(batch.history),
-        *tables.saving_undecodable([r for r in rejections if r.event is None]),
     ]
     if batch.settled:
         statements.append(settling(batch.settled))
     return statements
 
 
-def _stamp(state: Aggregate, event: Event) -> Stamp:
+def _reject(batch: Batch, rejections: Sequence[Rejection]) -> None:
+    unknown = {r.event.key for r in rejections if r.event is not None} - batch.before.keys()
+    batch.before |= tables.load_users(batch.wire, unknown) | tables.load_roles(batch.wire, unknown)
+    for rejection in rejections:
+        if rejection.event is None:
+            batch.history.append(tables.undecodable_row(rejection.record, rejection.reason))
+        else:
+            batch.reject(rejection.event, rejection.reason)
+
+
+def _stamp(last: Stamp | None, event: Event) -> Stamp:
     """The append time, made monotonic within the aggregate: leaders' clocks may disagree."""
-    moment = event.recorded_at
-    if state.last is not None:
-        moment = max(moment, state.last.recorded_at)
+    moment = event.recorded_at if last is None else max(event.recorded_at, last.recorded_at)
     return Stamp(moment, event.position.partition, event.position.offset)

@@ -1,13 +1,16 @@
 """The projection's reading and writing of the read store, many rows a statement."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from datetime import datetime
 from typing import Any
 
-from rollcall_events import Event, Rejection, Statement
+from rollcall_events import Event, RawRecord, Statement
 from rollcall_events.postgres import Wire, array
 from rollcall_user_management.domain.decide import Aggregate
 from rollcall_user_management.domain.state import Role, Stamp, User, unique_key
+from rollcall_user_management.history import state_of, to_json
+from rollcall_user_management.projection.spans import Spans
 from rollcall_user_management.readstore import ROLE_COLUMNS, USER_COLUMNS, role_of, user_of
 
 Row = tuple[Any, ...]
@@ -62,13 +65,17 @@ _HISTORY = {
     "correlation_id": "text",
     "causation_id": "text",
     "changes": "jsonb",
+    "state": "jsonb",
+    "value_key": "text",
+    "named": "text",
 }
 _USER_ROLE = {"user_id": "uuid", "role_id": "uuid", "role_name": "text"}
-_UNDECODABLE = {
-    "partition": "int",
-    '"offset"': "bigint",
-    "reason": "text",
-    "recorded_at": "timestamptz",
+_ASSIGNMENT = {
+    **_USER_ROLE,
+    "since": "timestamptz",
+    "since_offset": "bigint",
+    "until": "timestamptz",
+    "until_offset": "bigint",
 }
 
 
@@ -101,7 +108,11 @@ PREPARE unassign (uuid[], uuid[]) AS
 {_insert("save_roles", "roles", _ROLE, ["id"])}
 {_insert("assign", "user_roles", _USER_ROLE, ["user_id", "role_id"])}
 {_insert("save_history", "history", _HISTORY)}
-{_insert("save_undecodable", "undecodable", _UNDECODABLE)}
+{_insert("save_assignments", "assignments", _ASSIGNMENT)}
+PREPARE end_assignments (uuid[], uuid[], timestamptz[], bigint[]) AS
+  UPDATE assignments t SET until = v.until, until_offset = v.until_offset
+  FROM unnest($1, $2, $3, $4) AS v (user_id, role_id, until, until_offset)
+  WHERE t.user_id = v.user_id AND t.role_id = v.role_id AND t.until IS NULL;
 """  # noqa: S608  (constants)
 
 
@@ -138,36 +149,76 @@ def saving_history(rows: Sequence[Row]) -> Iterator[Statement]:
     yield from _many("save_history", rows)
 
 
-def saving_undecodable(rejections: Sequence[Rejection]) -> Iterator[Statement]:
-    rows = [
-        (r.record.partition, r.record.offset, r.reason, r.record.recorded_at) for r in rejections
-    ]
-    yield from _many("save_undecodable", rows)
+def saving_assignments(spans: Spans) -> Iterator[Statement]:
+    """Spans that ended are written first: one that began again is another."""
+    yield from _many("end_assignments", spans.ended)
+    yield from _many("save_assignments", [astuple(span) for span in spans.begun])
 
 
-def history_row(
+def applied_row(
     event: Event,
-    stamp: Stamp,
+    before: Aggregate,
+    after: Aggregate,
     version: int | None,
-    rejected: str | None,
     changed: list[dict[str, Any]],
 ) -> Row:
+    """The history of an event that the aggregate went through."""
+    assert after.last is not None
     return (
-        stamp.partition,
-        stamp.offset,
+        *_event_columns(event, after.last.recorded_at, version, None, to_json(changed)),
+        state_of(after),
+        _new_value_key(after),
+        _new_names(before, after),
+    )
+
+
+def rejected_row(event: Event, recorded_at: datetime, reason: str) -> Row:
+    return (*_event_columns(event, recorded_at, None, reason, "[]"), None, None, None)
+
+
+def undecodable_row(record: RawRecord, reason: str) -> Row:
+    """Of a record that is no event: nothing of it can be trusted but the place."""
+    unknown = [None] * 4
+    return (
+        *(record.partition, record.offset, None, None, None, None, reason, record.recorded_at),
+        *(None, *unknown, "[]", None, None, None),
+    )
+
+
+def _event_columns(
+    event: Event, recorded_at: datetime, version: int | None, rejected: str | None, changed: str
+) -> Row:
+    return (
+        event.position.partition,
+        event.position.offset,
         event.key,
         event.id,
         event.type,
         version,
         rejected,
-        stamp.recorded_at,
+        recorded_at,
         event.time,
         event.source,
         event.actor,
         event.correlation_id,
         event.causation_id,
-        json.dumps(changed),
+        changed,
     )
+
+
+def _new_value_key(after: Aggregate) -> str | None:
+    """The key of the e-mail or role name that this event set."""
+    if isinstance(after, User):
+        return unique_key(after.email) if after.email_since == after.last else None
+    return unique_key(after.name) if after.name_since == after.last else None
+
+
+def _new_names(before: Aggregate, after: Aggregate) -> str | None:
+    """What a user can be found by, where this event set either."""
+    if not (isinstance(before, User) and isinstance(after, User)):
+        return None
+    same = before.version and before.name == after.name and before.email == after.email
+    return None if same else f"{after.name}\n{after.email}"
 
 
 def _user_row(user: User) -> Row:
@@ -178,7 +229,7 @@ def _user_row(user: User) -> Row:
         unique_key(user.email),
         user.name,
         user.locale,
-        json.dumps(user.attributes),
+        to_json(user.attributes),
         user.status,
         user.created_at,
         user.updated_at,
