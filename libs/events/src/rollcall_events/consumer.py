@@ -13,6 +13,7 @@ from rollcall_events.deadline import Deadline
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome
 from rollcall_events.inbox import StaleOwner, apply, connect
+from rollcall_events.moments import Moments
 from rollcall_events.parking_guard import ParkingGuard, TooManyParked
 from rollcall_events.postgres import Wire, is_store_trouble, is_timeout, may_be_the_record
 from rollcall_events.session import Refused, Session, SessionOver, check_topic
@@ -53,7 +54,8 @@ class Consumer:
     topic, and None if it is not the one that the stored offsets are of. verify: called before
     stored offsets are gone on from, so before Kafka is told of others; it raises Refused if they
     must not be, and TopicUnavailable or the store's errors to be called again. handler_deadline:
-    seconds after which a handler is interrupted, and its record parked.
+    seconds after which a handler is interrupted, and its record parked. moments: asked for by
+    groups that answer for moments.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Consumer:
         handler_deadline: float = HANDLER_DEADLINE,
     ):
         self.failed = threading.Event()
+        self.moments = Moments(engine, subscription)
         self._subscription = subscription
         self._settings = settings
         self._engine = engine
@@ -185,6 +188,7 @@ class Consumer:
                 session.gather(self._batch_size, self._gather_until)
                 self._apply_in_hand(session, topic)
             session.commit_if_due()
+            self.moments.turn(session)
             if self._turned_at - reported > 0.5:
                 reported = self._turned_at
                 self._report("running" if session.positions else "joining", session)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka import Consumer as Client
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from sqlalchemy import Engine, text
 
 from rollcall_events.codec import RawRecord
@@ -20,6 +20,7 @@ from rollcall_events.topic import Topic
 
 log = logging.getLogger(__name__)
 
+_ENDS_WITHIN = 1.0  # seconds
 COMMIT_INTERVAL = 0.5  # seconds; Kafka's committed offsets only serve lag metrics
 
 
@@ -129,6 +130,17 @@ class Session:
             _, high = self._client.get_watermark_offsets(place, cached=True)
             ends[partition] = high
         return ends
+
+    def ends_now(self) -> dict[int, int]:
+        """The log's end of each partition held, asked of the broker: what is appended later lies
+        behind it. Nothing of those that do not answer in time."""
+        places = [TopicPartition(self._topic.name, p, OFFSET_END) for p in self.positions]
+        try:
+            answered = self._client.offsets_for_times(places, timeout=_ENDS_WITHIN)
+        except KafkaException as error:
+            log.warning("no ends of the log", extra={"reason": error.args[0].name()})
+            return {}
+        return {place.partition: place.offset for place in answered if place.error is None}
 
     def close(self) -> None:
         """Leave the group."""

@@ -64,6 +64,9 @@ _REASONS = {
     "READ_STORE_BEHIND": _Rule(
         504, "Read store behind", "The read store has not reached the Consistency-Token yet."
     ),
+    "MOMENT_NOT_REACHED": _Rule(
+        504, "Moment not reached", "The read store has not reached that moment yet: ask again."
+    ),
 }
 
 _CODES = {
@@ -121,8 +124,9 @@ def _problem(rule: _Rule, failure: Failure, errors: list[FieldError]) -> Problem
 
 def _members(metadata: Mapping[str, str]) -> dict[str, Any]:
     members: dict[str, Any] = {}
-    if "deleted_at" in metadata:
-        members["deleted_at"] = metadata["deleted_at"]
+    for name in ("deleted_at", "reached"):
+        if name in metadata:
+            members[name] = metadata[name]
     for name in ("current_version", "records"):
         if metadata.get(name, "").isdecimal():
             members[name] = int(metadata[name])

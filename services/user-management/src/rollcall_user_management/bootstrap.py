@@ -64,7 +64,7 @@ def build(settings: Settings) -> Sequence[Component]:
     postgres = Postgres(settings.database_url, schema)
     engine, executor = postgres.engine, postgres.executor
     publisher = Publisher(settings.kafka, "users", f"/services/{SERVICE}")
-    positions = Positions(engine, schema)
+    positions = Positions(engine, schema, look=lambda: consumer.moments.ask())
     marker = Marker(engine, positions.has_passed)
     projection = subscription(schema)
     guard = Guard(engine, settings.kafka, projection.group, rejoin=lambda: consumer.rejoin())

@@ -70,7 +70,8 @@ TABLES = (
     'CREATE INDEX history_type ON history (type, recorded_at, partition, "offset")',
     """CREATE INDEX history_actor ON history (actor, recorded_at, partition, "offset")
          WHERE actor IS NOT NULL""",
-    "CREATE INDEX history_value ON history (value_key) WHERE value_key IS NOT NULL",
+    # By its hash, since a key may be longer than an entry of a B-tree.
+    "CREATE INDEX history_value ON history USING hash (value_key) WHERE value_key IS NOT NULL",
     """CREATE INDEX history_named ON history USING gin (named user_management.gin_trgm_ops)
          WHERE named IS NOT NULL""",
 )

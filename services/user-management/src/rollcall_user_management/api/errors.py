@@ -37,7 +37,7 @@ from rollcall_user_management.domain.errors import (
 )
 from rollcall_user_management.queries.cursor import InvalidCursor
 from rollcall_user_management.queries.fields import InvalidField
-from rollcall_user_management.queries.positions import ReadStoreBehind, WrongTopic
+from rollcall_user_management.queries.positions import MomentNotReached, ReadStoreBehind, WrongTopic
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +121,12 @@ _PROBLEMS: Mapping[type[BaseException], Callable[..., Problem]] = {
     ),
     ReadStoreBehind: lambda e: Problem(
         StatusCode.DEADLINE_EXCEEDED, "READ_STORE_BEHIND", str(e), {"records": str(e.records)}
+    ),
+    MomentNotReached: lambda e: Problem(
+        StatusCode.DEADLINE_EXCEEDED,
+        "MOMENT_NOT_REACHED",
+        str(e),
+        {"reached": e.until.isoformat().replace("+00:00", "Z")} if e.until else {},
     ),
     LogUnavailable: lambda e: Problem(
         StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", "Kafka is away; nothing was done"

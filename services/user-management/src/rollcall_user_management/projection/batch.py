@@ -44,9 +44,11 @@ class Batch:
 
     def reject(self, event: Event, reason: str) -> None:
         """Recorded no earlier than what was applied before it."""
-        earlier = [s for s in self.stamps[event.key] if s.offset < event.position.offset]
         known = self.before.get(event.key)
-        stamp = _stamp(earlier[-1] if earlier else known and known.last, event)
+        last = known.last if known else None
+        for stamp in self.stamps[event.key]:
+            last = stamp if stamp.offset < event.position.offset else last
+        stamp = _stamp(last, event)
         self.history.append(tables.rejected_row(event, stamp.recorded_at, reason))
         self._settle(event)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -36,11 +37,17 @@ class QueryService:
 
     async def answer(self, request: Any) -> Any:
         """Raises InvalidField, InvalidCursor, NotFound, SequenceParked, WrongTopic,
-        ReadStoreBehind."""
+        ReadStoreBehind, MomentNotReached."""
         _check(request)
         await self._positions.passed(request.after, DEADLINE)
+        if (moment := _moment(request)) is not None:
+            await self._positions.reached(moment, DEADLINE, self._ask_all)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._read, request)
+
+    async def _ask_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, self._positions.ask_all)
 
     def _read(self, request: Any) -> Any:
         with self._engine.connect() as connection:
@@ -48,6 +55,20 @@ class QueryService:
                 return QUERIES[type(request)](connection, request)
             except DataError:  # a value that Postgres cannot read: only a cursor holds any
                 raise InvalidCursor from None
+
+
+def _moment(request: Any) -> datetime | None:
+    """The moment that a question is of, if it is of the past. Raises InvalidField for the future,
+    which may still change."""
+    if "at" not in request.DESCRIPTOR.fields_by_name or not request.HasField("at"):
+        return None
+    try:
+        moment: datetime = request.at.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidField("at", "must be a time of the years 1 to 9999") from None
+    if moment > datetime.now(UTC):
+        raise InvalidField("at", "must not be in the future")
+    return moment
 
 
 def _check(request: Any) -> None:

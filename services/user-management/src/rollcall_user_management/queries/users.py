@@ -1,6 +1,5 @@
 """Queries about users."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -8,8 +7,14 @@ from sqlalchemy import Connection, Row, text
 from rollcall.users.v1 import queries_pb2 as pb
 from rollcall_user_management.domain.errors import NotFound
 from rollcall_user_management.domain.state import unique_key
-from rollcall_user_management.queries import cursor
-from rollcall_user_management.queries.fields import InvalidField, page_size
+from rollcall_user_management.queries import past
+from rollcall_user_management.queries.listing import (
+    Listing,
+    Orders,
+    page_of,
+    pattern_of,
+    searching,
+)
 from rollcall_user_management.queries.parked import check_not_parked
 from rollcall_user_management.readstore import USER_COLUMNS, user_of
 from rollcall_user_management.representations import user_message
@@ -26,13 +31,12 @@ _CONFLICT = """EXISTS (SELECT 1 FROM users o WHERE o.email_key = u.email_key AND
   AND (o.email_since, o.email_partition, o.email_offset)
     < (u.email_since, u.email_partition, u.email_offset)) AS conflict"""
 
-_SELECT = (
-    f"SELECT u.id::text AS id, u.email_key, {USER_COLUMNS}, {_ROLES}, {_CONFLICT} FROM users u"  # noqa: S608  (constants)
-)
-_GET = text(f"{_SELECT} WHERE u.id = cast(:id AS uuid)")
+_COLUMNS = f"u.id::text AS id, {USER_COLUMNS}, {_ROLES}, {_CONFLICT}"
+_FROM = "FROM users u"
+_GET = text(f"SELECT {_COLUMNS} {_FROM} WHERE u.id = cast(:id AS uuid)")
 
 # What a list can be ordered by → the expression, and the type a cursor's value is read as.
-_ORDERS = {
+_ORDERS: Orders = {
     "created_at": ("u.created_at", "timestamptz"),
     "updated_at": ("u.updated_at", "timestamptz"),
     "email": ("u.email_key", "text"),
@@ -47,6 +51,8 @@ _HAS_ROLE = """EXISTS (SELECT 1 FROM user_roles a LEFT JOIN roles r ON r.id = a.
 def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
     """Raises SequenceParked, or NotFound with the moment of the deletion where there was one."""
     check_not_parked(connection, request.id)
+    if request.WhichOneof("as_of"):
+        return past.get_user(connection, request)
     row = connection.execute(_GET, {"id": request.id}).one_or_none()
     if row is None or row.deleted_at is not None:
         raise NotFound("user", row.deleted_at if row else None)
@@ -55,40 +61,23 @@ def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
 
 def list_users(connection: Connection, request: pb.ListUsersRequest) -> pb.ListUsersResponse:
     """A page of live users. Raises InvalidField, InvalidCursor."""
-    size = page_size(request.page_size)
-    order = request.order_by or "created_at"
-    name = order.removeprefix("-")
-    if name not in _ORDERS:
-        raise InvalidField("order_by", f"must be one of {', '.join(_ORDERS)}, or - before it")
-    column, kind = _ORDERS[name]
+    if request.HasField("at"):
+        return page_of(connection, request, past.listing(connection, request))
     conditions, parameters = _filters(request)
-    question = [sorted(parameters.items()), order]
-    if request.cursor:
-        value, id_ = cursor.decode(request.cursor, question)
-        conditions.append(
-            f"({column}, u.id) {'<' if order != name else '>'}"
-            f" (cast(:after AS {kind}), cast(:after_id AS uuid))"
-        )
-        parameters |= {"after": value, "after_id": id_}
-    direction = "DESC" if order != name else "ASC"
-    statement = (
-        f"{_SELECT} WHERE {' AND '.join(conditions)}"
-        f" ORDER BY {column} {direction}, u.id {direction} LIMIT :limit"
+    return page_of(
+        connection, request, Listing(_COLUMNS, _FROM, _ORDERS, conditions, parameters, _message)
     )
-    rows = connection.execute(text(statement), parameters | {"limit": size + 1}).all()
-    response = pb.ListUsersResponse(users=[_message(row) for row in rows[:size]])
-    if len(rows) > size:
-        last = rows[size - 1]
-        response.next_cursor = cursor.encode(question, _sort_value(last, name), last.id)
-    return response
 
 
 def _filters(request: pb.ListUsersRequest) -> tuple[list[str], dict[str, Any]]:
     conditions = ["u.deleted_at IS NULL"]
     parameters: dict[str, Any] = {}
     if request.HasField("query"):
-        conditions.append("(u.name ILIKE :pattern OR u.email ILIKE :pattern)")
-        parameters["pattern"] = f"%{_escaped(request.query)}%"
+        conditions += [
+            *searching(request.query),
+            "(u.name ILIKE :pattern OR u.email ILIKE :pattern)",
+        ]
+        parameters["pattern"] = pattern_of(request.query)
     if request.HasField("email"):
         conditions.append("u.email_key = :email")
         parameters["email"] = unique_key(request.email)
@@ -99,17 +88,6 @@ def _filters(request: pb.ListUsersRequest) -> tuple[list[str], dict[str, Any]]:
         conditions.append("u.status = :status")
         parameters["status"] = request.status
     return conditions, parameters
-
-
-def _escaped(text_: str) -> str:
-    return text_.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _sort_value(row: Row[Any], name: str) -> str:
-    if name == "email":
-        return str(row.email_key)
-    value = getattr(row, name)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _message(row: Row[Any]) -> pb.User:

@@ -15,8 +15,8 @@ Errors are google.rpc.Status with an ErrorInfo {domain: "rollcall", reason, meta
   RESOURCE_EXHAUSTED   EVENT_TOO_LARGE
   ABORTED              OUTCOME_UNKNOWN (admitted, not known to be in the log), IN_FLIGHT (the same
                        of an earlier command with this id), BUSY (nothing done)
-  DEADLINE_EXCEEDED    READ_STORE_BEHIND (metadata records), STORE_UNAVAILABLE (it does not
-                       answer; nothing was done)
+  DEADLINE_EXCEEDED    READ_STORE_BEHIND (metadata records), MOMENT_NOT_REACHED (metadata reached),
+                       STORE_UNAVAILABLE (it does not answer; nothing was done)
   UNAVAILABLE          LOG_UNAVAILABLE, STORE_UNAVAILABLE, STORE_BEHIND_LOG (restored or failed over,
                        and not yet caught up with the log); nothing was done
 """

@@ -1,0 +1,84 @@
+"""A page of users, as they are or as they were: filters, an order, a keyset cursor."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from rollcall.users.v1 import queries_pb2 as pb
+from rollcall_user_management.queries import cursor
+from rollcall_user_management.queries.fields import InvalidField, page_size
+
+# What a list can be ordered by → the expression, and the type a cursor's value is read as.
+Orders = Mapping[str, tuple[str, str]]
+
+_TRIGRAM = re.compile(r"[^\W_]{3}")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which users, and what is shown of them. columns, from_: of a statement over `users u`.
+    conditions: all have to hold, with `parameters`. message: of a row."""
+
+    columns: str
+    from_: str
+    orders: Orders
+    conditions: Sequence[str]
+    parameters: Mapping[str, Any]
+    message: Callable[[Row[Any]], pb.User]
+
+
+def page_of(
+    connection: Connection, request: pb.ListUsersRequest, listing: Listing
+) -> pb.ListUsersResponse:
+    """Raises InvalidField, InvalidCursor."""
+    size = page_size(request.page_size)
+    order = request.order_by or "created_at"
+    name = order.removeprefix("-")
+    if name not in listing.orders:
+        raise InvalidField(
+            "order_by", f"must be one of {', '.join(listing.orders)}, or - before it"
+        )
+    column, kind = listing.orders[name]
+    conditions, parameters = list(listing.conditions), dict(listing.parameters)
+    question = [sorted((k, str(v)) for k, v in parameters.items()), order]
+    if request.cursor:
+        value, id_ = cursor.decode(request.cursor, question)
+        conditions.append(
+            f"({column}, u.id) {'<' if order != name else '>'}"
+            f" (cast(:after AS {kind}), cast(:after_id AS uuid))"
+        )
+        parameters |= {"after": value, "after_id": id_}
+    direction = "DESC" if order != name else "ASC"
+    statement = (
+        f"SELECT {listing.columns}, {column} AS sort_value {listing.from_}"
+        f" WHERE {' AND '.join(conditions)}"
+        f" ORDER BY {column} {direction}, u.id {direction} LIMIT :limit"
+    )
+    rows = connection.execute(text(statement), parameters | {"limit": size + 1}).all()
+    response = pb.ListUsersResponse(users=[listing.message(row) for row in rows[:size]])
+    if len(rows) > size:
+        last = rows[size - 1]
+        response.next_cursor = cursor.encode(question, _told(last.sort_value), last.id)
+    return response
+
+
+def _told(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def pattern_of(part: str) -> str:
+    """For ILIKE: whatever contains the part."""
+    escaped = part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def searching(part: str) -> Sequence[str]:
+    """A condition that narrows a search by the index `history_named`, where the part is long enough
+    to have a trigram; with `:pattern`. Who is found by it had the name or e-mail at some time."""
+    if not _TRIGRAM.search(part):
+        return ()
+    return ("u.id IN (SELECT h.key FROM history h WHERE h.named ILIKE :pattern)",)
