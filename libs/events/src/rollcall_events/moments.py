@@ -49,7 +49,8 @@ class Moments:
         held = [partition for partition in ends if partition in session.positions]
         if all(session.positions[partition] >= ends[partition] for partition in held):
             self._looked = None
-            self._note(moment, held)
+            if held:
+                self._note(moment, held)
 
     def _note(self, moment: datetime, partitions: list[int]) -> None:
         payload = json.dumps({"at_end": moment.isoformat(), "partitions": partitions})
