@@ -54,6 +54,7 @@ def cause() -> Any:
         key=str(uuid.uuid4()),
         position=SimpleNamespace(topic="users", partition=0, offset=0),
         recorded_at=datetime.now(UTC) + timedelta(hours=1),
+        imported=False,
     )
 
 

@@ -34,6 +34,7 @@ class Cause:
     key: str = KEY
     position: Place = Place()
     recorded_at: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(hours=1))
+    imported: bool = False
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +105,15 @@ def test_events_of_two_keys_with_one_id_are_two(connection: Connection) -> None:
     assert ledger.counts(connection)["pending"] == 2
 
 
-def test_events_before_the_cut_off_are_settled_and_keep_no_payload(connection: Connection) -> None:
-    owe(connection, "ada", event=Cause(recorded_at=later(-3600)))
+@pytest.mark.parametrize(
+    "event",
+    [Cause(recorded_at=later(-3600)), Cause(imported=True)],
+    ids=["before the cut-off", "of an import"],
+)
+def test_what_is_owed_to_nobody_is_settled_and_keeps_no_payload(
+    connection: Connection, event: Cause
+) -> None:
+    owe(connection, "ada", event=event)
     row = connection.execute(text("SELECT state, payload, finished_at FROM deliveries")).one()
     assert (row.state, row.payload) == ("settled", {})
     assert row.finished_at is not None

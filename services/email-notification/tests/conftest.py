@@ -64,14 +64,18 @@ class Story:
         return self
 
     def when(
-        self, message: Message, user: str = USER, recorded_at: datetime | None = None
+        self,
+        message: Message,
+        user: str = USER,
+        recorded_at: datetime | None = None,
+        source: str = "/services/test",
     ) -> Event:
         self._offset += 1
         event = Event(
             id=str(uuid.uuid4()),
             type=type_of(message).name,
             key=user,
-            source="/services/test",
+            source=source,
             time=MOMENT,
             message=message,
             position=Position("users", 7, self._offset),

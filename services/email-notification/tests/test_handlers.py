@@ -115,8 +115,13 @@ def test_roles_granted_and_revoked_are_told(story: Any) -> None:
     assert story.payload("role_granted")["role"] == "auditor"
 
 
-def test_what_was_before_the_group_is_folded_and_settled(story: Any) -> None:
-    story.when(created(), recorded_at=datetime(2020, 1, 1, tzinfo=UTC))
+@pytest.mark.parametrize(
+    "envelope",
+    [{"recorded_at": datetime(2020, 1, 1, tzinfo=UTC)}, {"source": "/imports/users"}],
+    ids=["before the group", "of an import"],
+)
+def test_what_nobody_is_told_of_is_folded_and_settled(story: Any, envelope: Any) -> None:
+    story.when(created(), **envelope)
     assert story.owed() == []
     count = text("SELECT count(*) FROM deliveries WHERE state = 'settled'")
     assert story.connection.execute(count).scalar() == 1

@@ -56,14 +56,16 @@ class Story:
     table: dict[str, Handler]
     _offset: int = 0
 
-    def when(self, message: Message, actor: str | None = None) -> Event:
+    def when(
+        self, message: Message, actor: str | None = None, source: str = "/services/test"
+    ) -> Event:
         self._offset += 1
         kind = type_of(message)
         event = Event(
             id=str(uuid.uuid4()),
             type=kind.name,
             key=getattr(message, kind.id_field),
-            source="/services/test",
+            source=source,
             time=MOMENT,
             message=message,
             sequence=3,
@@ -75,9 +77,13 @@ class Story:
             self.table[event.type](event, self.connection)
         return event
 
-    def told(self) -> list[str]:
-        statement = text('SELECT recipient FROM deliveries WHERE "offset" = :offset ORDER BY id')
-        return list(self.connection.execute(statement, {"offset": self._offset}).scalars())
+    def told(self, state: str = "pending") -> list[str]:
+        statement = text(
+            'SELECT recipient FROM deliveries WHERE "offset" = :offset AND state = :state'
+            " ORDER BY id"
+        )
+        values = {"offset": self._offset, "state": state}
+        return list(self.connection.execute(statement, values).scalars())
 
     def payload(self) -> Any:
         statement = text('SELECT payload FROM deliveries WHERE "offset" = :offset LIMIT 1')

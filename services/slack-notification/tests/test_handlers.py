@@ -76,6 +76,17 @@ def test_an_actor_who_is_no_known_user(two_admins: Any, actor: str | None, name:
     assert two_admins.payload()["actor"] == name
 
 
+def test_an_import_is_folded_and_settled(two_admins: Any) -> None:
+    """Whoever it makes an admin is told of what comes afterwards."""
+    for message in (user(EVE, "Eve"), granted(EVE)):
+        two_admins.when(message, source="/imports/users")
+        assert two_admins.told() == []
+    told = ["ada@example.com", "bob@example.com", "eve@example.com"]
+    assert two_admins.told("settled") == told
+    two_admins.when(role(AUDITOR, "auditor"))
+    assert two_admins.told() == told
+
+
 def test_an_actor_who_shares_a_conversation_is_not_told(two_admins: Any) -> None:
     two_admins.when(user(EVE, "Eve", "BOB@example.com"))
     two_admins.when(role(AUDITOR, "auditor"), actor=f"users/{EVE}")

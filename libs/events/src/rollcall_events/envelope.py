@@ -7,6 +7,8 @@ from google.protobuf.message import Message
 
 Headers = tuple[tuple[str, bytes], ...]
 
+IMPORTS = "/imports/"  # and a label: the source of the events of an import
+
 
 @dataclass(frozen=True, order=True)
 class Position:
@@ -40,7 +42,7 @@ class UnpublishedEvent:
     id: str  # UUIDv7; with the key, the identity that every consumer deduplicates on
     type: str
     key: str
-    source: str  # /services/<name>
+    source: str  # /services/<name>, or /imports/<label>
     time: datetime  # the publisher's clock
     message: Message
     sequence: int | None = None  # the aggregate's version as admitted
@@ -50,6 +52,15 @@ class UnpublishedEvent:
     causation_id: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+
+    @property
+    def imported(self) -> bool:
+        """Whether the event is of an import: its source is /imports/<label>.
+
+        Such an event changes what every event of its type changes. But it brings in what is true
+        already, so nobody is told of it: what a group would send for it is settled unsent.
+        """
+        return self.source.startswith(IMPORTS)
 
 
 @dataclass(frozen=True, kw_only=True)

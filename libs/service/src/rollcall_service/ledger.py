@@ -43,6 +43,8 @@ class Cause(Protocol):
     def position(self) -> _Position: ...
     @property
     def recorded_at(self) -> datetime: ...
+    @property
+    def imported(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -110,15 +112,17 @@ def channel(schema: str) -> str:
 
 # A settled row keeps no payload: nothing will ever be rendered from it.
 _ADD = text("""
-    WITH cutoff AS (SELECT CAST(:recorded_at AS timestamptz) < at AS passed FROM ledger_cutoff),
+    WITH rule AS (
+      SELECT CAST(:imported AS boolean) OR CAST(:recorded_at AS timestamptz) < at AS settles
+      FROM ledger_cutoff),
     added AS (
       INSERT INTO deliveries (event_key, event_id, topic, partition, "offset",
                               kind, recipient, payload, state, finished_at)
       SELECT CAST(:key AS uuid), CAST(:id AS uuid), :topic, :partition, :offset, kind, recipient,
-             CASE WHEN passed THEN '{}' ELSE payload END,
-             CASE WHEN passed THEN 'settled' ELSE 'pending' END,
-             CASE WHEN passed THEN clock_timestamp() END
-      FROM cutoff, jsonb_to_recordset(CAST(:messages AS jsonb))
+             CASE WHEN settles THEN '{}' ELSE payload END,
+             CASE WHEN settles THEN 'settled' ELSE 'pending' END,
+             CASE WHEN settles THEN clock_timestamp() END
+      FROM rule, jsonb_to_recordset(CAST(:messages AS jsonb))
                      AS m (kind text, recipient text, payload jsonb)
       ON CONFLICT DO NOTHING
       RETURNING state)
@@ -130,7 +134,8 @@ _ADD = text("""
 def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> None:
     """Owe `messages` for `event`, in the caller's transaction; the sender wakes on its commit.
 
-    Repeating it changes nothing. What an event before the cut-off would have sent is settled.
+    Repeating it changes nothing. What an event before the cut-off, or one of an import, would
+    have sent is settled.
     """
     values = [{"kind": m.kind, "recipient": m.recipient, "payload": m.payload} for m in messages]
     if not values:
@@ -144,6 +149,7 @@ def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> No
             "partition": event.position.partition,
             "offset": event.position.offset,
             "recorded_at": event.recorded_at,
+            "imported": event.imported,
             "messages": json.dumps(values),
         },
     )

@@ -35,7 +35,7 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     """Refused for good, or tried for as long as anything is tried."""
     DELIVERY_STATE_CANCELLED: _DeliveryState.ValueType  # 4
     DELIVERY_STATE_SETTLED: _DeliveryState.ValueType  # 5
-    """Of an event from before the service was there: it owes nothing for it."""
+    """Of an event from before the service was there, or of an import: it owes nothing for it."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper): ...
 
@@ -46,7 +46,7 @@ DELIVERY_STATE_FAILED: DeliveryState.ValueType  # 3
 """Refused for good, or tried for as long as anything is tried."""
 DELIVERY_STATE_CANCELLED: DeliveryState.ValueType  # 4
 DELIVERY_STATE_SETTLED: DeliveryState.ValueType  # 5
-"""Of an event from before the service was there: it owes nothing for it."""
+"""Of an event from before the service was there, or of an import: it owes nothing for it."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 @_typing.final
