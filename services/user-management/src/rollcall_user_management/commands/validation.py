@@ -1,30 +1,22 @@
 """The form of commands: lengths, characters, addresses. Rules of state are the domain's."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.struct_pb2 import Struct, Value
 
 from rollcall.users.v1 import commands_pb2 as pb
 from rollcall.users.v1.events_pb2 import Permissions, UserStatus
-from rollcall_events.codec import Malformed, check_storable
+from rollcall_events import fields
 from rollcall_events.ids import is_uuid
 
-MAX_RAW = 1_000  # characters of a text before it is even looked at
-MAX_NAME = 200
 MAX_DESCRIPTION = 500
 MAX_PERMISSIONS = 200
-MAX_ATTRIBUTES_BYTES = 32 * 1_024
 MAX_COMMAND_ID = 200
 MAX_TRACE = 512
-MAX_DEPTH = 20
 
-_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")
 _PERMISSION = re.compile(r"[a-z0-9*][a-z0-9_.:*/-]{0,99}")
 _ACTOR = re.compile(r"(users|tokens|services)/[A-Za-z0-9._-]{1,100}")
 
@@ -58,8 +50,8 @@ def validated(command: Any) -> Any:
 @cache
 def _fields(descriptor: Descriptor) -> tuple[tuple[str, bool], ...]:
     """A command's fields that are checked, and whether a caller may leave them out."""
-    fields = descriptor.fields_by_name
-    return tuple((name, fields[name].has_presence) for name in _CHECKS if name in fields)
+    known = descriptor.fields_by_name
+    return tuple((name, known[name].has_presence) for name in _CHECKS if name in known)
 
 
 @cache
@@ -86,53 +78,20 @@ def _ids(command: Any) -> Iterator[Problem]:
             yield name, "must be a UUID in lower case"
 
 
-def _email(command: Any, name: str) -> Iterator[str]:
-    if len(getattr(command, name)) > MAX_RAW:
-        yield "must have at most 254 characters"
-        return
-    try:
-        address = validate_email(
-            getattr(command, name).strip(), check_deliverability=False, globally_deliverable=False
-        )
-    except EmailNotValidError:
-        yield "must be an e-mail address, such as ada@example.com"
-        return
-    if "." not in address.domain:
-        yield "must have a domain with a dot, such as example.com"
-    setattr(command, name, address.normalized)
-
-
-def _name(command: Any, name: str) -> Iterator[str]:
-    if len(getattr(command, name)) > MAX_RAW:
-        yield f"must have 1 to {MAX_NAME} characters"
-        return
-    tidy = _tidy(command, name)
-    if not 0 < len(tidy) <= MAX_NAME:
-        yield f"must have 1 to {MAX_NAME} characters"
-    if _unprintable(tidy):
-        yield "must not contain control characters"
-
-
 def _description(command: Any, name: str) -> Iterator[str]:
-    if len(getattr(command, name)) > MAX_RAW:
+    if len(getattr(command, name)) > fields.MAX_RAW:
         yield f"must have at most {MAX_DESCRIPTION} characters"
         return
-    tidy = _tidy(command, name)
+    tidy = fields.tidied(command, name)
     if len(tidy) > MAX_DESCRIPTION:
         yield f"must have at most {MAX_DESCRIPTION} characters"
-    if _unprintable(tidy.replace("\n", "")):
+    if fields.unprintable(tidy.replace("\n", "")):
         yield "must not contain control characters other than line breaks"
 
 
 def _status(command: Any, name: str) -> Iterator[str]:
     if getattr(command, name) not in UserStatus.values():
         yield "must be active or suspended"
-
-
-def _locale(command: Any, name: str) -> Iterator[str]:
-    locale = getattr(command, name)
-    if locale and not (len(locale) <= 35 and _LOCALE.fullmatch(locale)):
-        yield "must be a language tag, such as en or pt-BR"
 
 
 def _permissions(command: Any, name: str) -> Iterator[str]:
@@ -146,49 +105,13 @@ def _permissions(command: Any, name: str) -> Iterator[str]:
         yield "must not repeat themselves"
 
 
-def _attributes(command: Any, name: str) -> Iterator[str]:
-    value = getattr(command, name)
-    if value.ByteSize() > MAX_ATTRIBUTES_BYTES:
-        yield f"must encode to at most {MAX_ATTRIBUTES_BYTES} bytes"
-        return
-    if _depth(value) > MAX_DEPTH:
-        yield f"must be nested at most {MAX_DEPTH} levels deep"
-        return
-    try:
-        check_storable(value)
-    except Malformed as error:
-        yield str(error)
-
-
-def _depth(struct: Struct) -> int:
-    level, below = 0, [Value(struct_value=struct)]
-    while below:
-        level += 1
-        below = [
-            inner
-            for value in below
-            for inner in (*value.struct_value.fields.values(), *value.list_value.values)
-        ]
-    return level
-
-
-def _tidy(command: Any, name: str) -> str:
-    tidy = unicodedata.normalize("NFC", getattr(command, name)).strip()
-    setattr(command, name, tidy)
-    return tidy
-
-
-def _unprintable(text: str) -> bool:
-    return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
-
-
 _CHECKS: Mapping[str, Callable[[Any, str], Iterator[str]]] = {
-    "email": _email,
-    "name": _name,
-    "locale": _locale,
+    "email": fields.email,
+    "name": fields.name,
+    "locale": fields.locale,
     "status": _status,
     "description": _description,
     "permissions": _permissions,
-    "attributes": _attributes,
-    "attributes_patch": _attributes,
+    "attributes": fields.attributes,
+    "attributes_patch": fields.attributes,
 }
