@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rollcall_cli import deliveries, events, exits, mail, parked
+from rollcall_cli import deliveries, events, exits, load, mail, parked
 from rollcall_cli.lifecycle import clean, down, up
 from rollcall_cli.output import Output
 from rollcall_cli.scale import scale
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Handler] = {
     "token": token,
     "deliveries": deliveries.run,
     "events": events.run,
+    "load": load.run,
     "logs": logs,
     "mail": mail.run,
     "parked": parked.run,
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     scaled = command("scale", "change how many replicas of a service run, now and at later starts")
     scaled.add_argument("service", choices=[n for n, s in SERVICES.items() if s.most > 1])
     scaled.add_argument("count", type=_replicas, help="1 to 16")
+    load.add_arguments(commands.add_parser("load", help=load.HELP, parents=[machine]))
     events.add_actions(commands.add_parser("events", help=events.HELP), machine)
     deliveries.add_actions(commands.add_parser("deliveries", help=deliveries.HELP), machine)
     parked.add_actions(commands.add_parser("parked", help=parked.HELP), machine)
