@@ -154,7 +154,7 @@ REQUESTS = {
         "permissions[0]",
     ),
     "unknown parameter": ("GET", "/v1/users?limit=3", {}, None, 400, "limit"),
-    "parameter of no query": ("GET", UNKNOWN + "?at=now", {}, None, 400, "at"),
+    "parameter of no query": ("GET", UNKNOWN + "?when=now", {}, None, 400, "when"),
     "parameter of a command": ("DELETE", UNKNOWN + "?force=1", {}, None, 400, "force"),
     "parameter twice": ("GET", "/v1/users?q=a&q=b", {}, None, 400, "q"),
     "query not UTF-8": ("GET", "/v1/users?q=%ff", {}, None, 400, None),

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from rollcall.users.v1.commands_pb2 import CommandResult
 from rollcall_gateway.call import Call
 from rollcall_gateway.gateway import Gateway
+from rollcall_gateway.history import Events
 from rollcall_gateway.preconditions import entity_tag, not_modified
 from rollcall_gateway.representations import Role, Roles, User, Users
 
@@ -34,7 +35,7 @@ def found(gateway: Gateway, call: Call, shown: User | Role) -> Response:
     return _json(shown, 200, headers)
 
 
-def page(gateway: Gateway, call: Call, shown: Users | Roles) -> Response:
+def page(gateway: Gateway, call: Call, shown: Users | Roles | Events) -> Response:
     return _json(shown, 200, gateway.token(call))
 
 

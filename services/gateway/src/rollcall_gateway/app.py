@@ -6,12 +6,14 @@ from itertools import groupby
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rollcall_gateway import bodies, problems, roles, service, users
+from rollcall_gateway import bodies, events, problems, roles, service, users
 from rollcall_gateway.auth import Authenticator
 from rollcall_gateway.call import Call, read_body, require_media_type, trace
 from rollcall_gateway.edge import Edge
+from rollcall_gateway.export_forms import FORMS
 from rollcall_gateway.gateway import Gateway
 from rollcall_gateway.headers import Headers
+from rollcall_gateway.history import Events
 from rollcall_gateway.idempotency import IDEMPOTENCY_KEY, command_id, read_key
 from rollcall_gateway.operations import Operation as Op
 from rollcall_gateway.representations import Role, Roles, User, Users
@@ -25,12 +27,14 @@ ROUTES = [
     Op("POST",   "/v1/users", users.create, "Create a user", 201, User, bodies.CreateUser,
        keyed=True),
     Op("GET",    "/v1/users", users.list_, "List users", 200, Users, query=bodies.ListUsers),
-    Op("GET",    USER, users.get, "Get a user", 200, User),
+    Op("GET",    USER, users.get, "Get a user", 200, User, query=bodies.GetUser),
     Op("PATCH",  USER, users.update, "Change a user", 200, User, bodies.UpdateUser,
        conditional=True),
     Op("DELETE", USER, users.delete, "Delete a user", 204, conditional=True),
     Op("PUT",    USER_ROLE, users.assign_role, "Assign a role", 204, conditional=True),
     Op("DELETE", USER_ROLE, users.unassign_role, "Unassign a role", 204, conditional=True),
+    Op("GET",    f"{USER}/events", events.timeline, "List events of a user", 200, Events,
+       query=bodies.ListTimeline),
     Op("POST",   "/v1/roles", roles.create, "Create a role", 201, Role, bodies.CreateRole,
        keyed=True),
     Op("GET",    "/v1/roles", roles.list_, "List roles", 200, Roles, query=bodies.ListRoles),
@@ -38,6 +42,8 @@ ROUTES = [
     Op("PATCH",  ROLE, roles.update, "Change a role", 200, Role, bodies.UpdateRole,
        conditional=True),
     Op("DELETE", ROLE, roles.delete, "Delete a role", 204, conditional=True),
+    Op("GET",    "/v1/events", events.trail, "List events", 200, Events,
+       query=bodies.ListEvents, exports=tuple(FORMS)),
     Op("GET",    "/healthz", service.healthz, "Is the gateway alive?", 200),
     Op("GET",    "/readyz", service.readyz, "May it be given traffic?", 200),
     Op("GET",    "/metrics", service.metrics, "Metrics for Prometheus", 200),

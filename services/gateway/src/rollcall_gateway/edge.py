@@ -40,20 +40,20 @@ class Edge:
     async def _contained(
         self, scope: Scope, headers: Headers, receive: Receive, answer: "_Answer"
     ) -> None:
-        """Whatever happens becomes an answer; answers are sent whole, so none has begun by then."""
+        """Whatever happens becomes an answer, or the visible end of one that has begun."""
         try:
             await self._admitted(scope, headers, receive, answer)
         except problems.Problem as problem:
-            await problem.response()(scope, receive, answer)
+            await answer.refuse(problem, receive)
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
             # Only the server cancels requests: it stops, and they outlasted its patience. The
             # task ends with this answer, so the cancellation is obeyed.
-            await _cut_short(scope["method"]).response()(scope, receive, answer)
+            await answer.refuse(_cut_short(scope["method"]), receive)
         except Exception as error:  # the last resort: a fault of ours must not end the connection
             log.error("a request failed", exc_info=error, extra=_where(scope))
-            await problems.internal().response()(scope, receive, answer)
+            await answer.refuse(problems.internal(), receive)
 
     async def _admitted(
         self, scope: Scope, headers: Headers, receive: Receive, answer: "_Answer"
@@ -76,6 +76,8 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send):
         self.status = CLIENT_GONE
+        self._begun = False
+        self._scope = scope
         self._send = send
         self._headers = [
             (b"x-content-type-options", b"nosniff"),
@@ -87,8 +89,21 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._begun = True
             message["headers"] = [*message["headers"], *self._headers]
         await self._send(message)
+
+    async def refuse(self, problem: problems.Problem, receive: Receive) -> None:
+        """The problem as the answer. One that has begun, a long one, is cut off instead, so that
+        nobody takes what came of it for the whole."""
+        if not self._begun:
+            await problem.response()(self._scope, receive, self)
+            return
+        self.status = problem.status
+        log.warning("an answer was cut off", extra={**_where(self._scope), "kind": problem.kind})
+        self._scope["state"]["reset"]()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def _is_api(scope: Scope) -> bool:

@@ -14,6 +14,7 @@ from rollcall_gateway import metrics, problems, rpc_errors
 from rollcall_gateway.aggregate_ids import AggregateIds
 from rollcall_gateway.call import Call
 from rollcall_gateway.coalescing import Coalescer
+from rollcall_gateway.exports import Exports
 from rollcall_gateway.failures import Code, Failure
 from rollcall_gateway.health import Readiness
 from rollcall_gateway.idempotency import IDEMPOTENCY_KEY
@@ -48,6 +49,7 @@ class Gateway:
         self.pages = PageTokens(secret)
         self.ids = AggregateIds()
         self.readiness = Readiness(channel)
+        self.exports = Exports()
         self.document = document
         self._commands = Coalescer(channel)
         self._turns = Turns()

@@ -1,5 +1,7 @@
 """One system call for an answer, whose head and body uvicorn writes one after the other."""
 
+import socket
+import struct
 from asyncio import AbstractEventLoop, Transport
 from typing import Any
 
@@ -24,6 +26,15 @@ class JoiningTransport:
     def close(self) -> None:
         self._flush()
         self._transport.close()
+
+    def reset(self) -> None:
+        """Ends the connection as a failure, which its other side can't take for a good end."""
+        self._pending.clear()
+        linger = struct.pack("ii", 1, 0)  # the kernel is to send RST, not FIN
+        self._transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
+        self._transport.abort()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from rollcall_gateway.bodies import NoQuery
+from rollcall_gateway.export_forms import CSV, FORMS, NDJSON
+from rollcall_gateway.history import Actor, Change, Event, Position
 from rollcall_gateway.idempotency import IDEMPOTENCY_KEY, MAX_KEY
 from rollcall_gateway.operations import Operation
 from rollcall_gateway.problems import MEDIA_TYPE, FieldError
@@ -24,6 +26,27 @@ _KEYED_PROBLEMS = {
     "409": "A value is taken, or the first request with this Idempotency-Key is still in flight.",
     "422": "A field is not valid, or the Idempotency-Key was used for another request.",
 }
+
+
+_EXPORTS = {
+    CSV: "All that the filters select, a line each under a line of names; RFC 4180. A text that a "
+    "spreadsheet would calculate has an apostrophe before it.",
+    NDJSON: "All that the filters select, each an Event as JSON in a line of its own.",
+}
+_EVENT = Event(
+    id="01a20804-f721-78eb-a684-9283e2d004b9",
+    type="rollcall.users.v1.UserUpdatedEvent",
+    version=2,
+    recorded_at="2026-01-31T09:30:00.125Z",
+    occurred_at="2026-01-31T09:30:00.121Z",
+    actor=Actor("users/01a20804-f721-78eb-a684-9283e2d004b7", "Grace Hopper"),
+    correlation_id="request-7",
+    causation_id=None,
+    subject="users/01a20804-f721-78eb-a684-9283e2d004b8",
+    rejected=None,
+    changes=[Change("name", "Ada", "Ada Lovelace")],
+    position=Position("users", 17, 4711),
+)
 
 
 class Problem(msgspec.Struct):
@@ -127,6 +150,9 @@ def _header(name: str, description: str) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     answered = _content("Done.", operation.answer)
+    for media_type in operation.exports:
+        shown = {"type": "string", "description": _EXPORTS[media_type]}
+        answered["content"][media_type] = {"schema": shown, "example": _example(media_type)}
     if operation.secured:
         answered["headers"] = {name: {"schema": {"type": "string"}} for name in _headers(operation)}
     unchanged = {"304": {"description": "Not modified."}} if _cacheable(operation) else {}
@@ -137,15 +163,17 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 
 def _cacheable(operation: Operation) -> bool:
-    return operation.secured and operation.method == "GET" and "{id}" in operation.path
+    return operation.secured and operation.method == "GET" and operation.path.endswith("{id}")
 
 
 def _headers(operation: Operation) -> Iterable[str]:
     yield "Consistency-Token"
-    if operation.is_command or "{id}" in operation.path:
+    if operation.is_command or _cacheable(operation):
         yield "ETag"
     if operation.status == 201:
         yield "Location"
+    if operation.exports:
+        yield "Content-Disposition"
 
 
 def _content(
@@ -154,6 +182,11 @@ def _content(
     if struct is None:
         return {"description": description}
     return {"description": description, "content": {media_type: {"schema": _ref(struct)}}}
+
+
+def _example(media_type: str) -> str:
+    form = FORMS[media_type]
+    return (form.head + form.encode([_EVENT])).decode()
 
 
 def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
-from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from rollcall_gateway.bodies import NoQuery
 from rollcall_gateway.call import Call
@@ -13,7 +13,7 @@ from rollcall_gateway.gateway import Gateway
 JSON = ("application/json",)
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
 
-Handler = Callable[[Gateway, Call], Awaitable[Response]]
+Handler = Callable[[Gateway, Call], Awaitable[ASGIApp]]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Operation:
     query: type[msgspec.Struct] = NoQuery
     conditional: bool = False  # takes If-Match
     keyed: bool = False  # takes Idempotency-Key
+    exports: tuple[str, ...] = ()  # media types as which all of it is streamed
 
     @property
     def secured(self) -> bool:

@@ -136,6 +136,11 @@ def outcome_unknown() -> Problem:
     return Problem(503, "outcome-unknown", "Outcome unknown", detail, headers=headers)
 
 
+def not_taken() -> Problem:
+    detail = "The answer was not taken in time."
+    return Problem(408, "answer-not-taken", "Answer not taken", detail)
+
+
 def internal() -> Problem:
     detail = "The gateway failed; the failure was recorded."
     return Problem(500, "internal", "Internal error", detail)

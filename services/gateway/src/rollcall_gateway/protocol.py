@@ -20,7 +20,9 @@ class BoundedHttp(HttpToolsProtocol):
     _head_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+        joining = JoiningTransport(transport, self.loop)
+        self._reset = joining.reset
+        super().connection_made(joining)  # type: ignore[arg-type]
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -41,6 +43,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
+        self.scope["state"]["reset"] = self._reset  # an answer that has begun may have to end so
 
     def on_headers_complete(self) -> None:
         self._head_arrived()

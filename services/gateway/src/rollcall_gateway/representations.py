@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -75,9 +76,9 @@ def user(message: queries_pb2.User) -> User:
         conflict=message.conflict,
         roles=[RoleReference(r.id, r.name) for r in message.roles],
         version=message.version,
-        created_at=_time(message, "created_at"),
-        updated_at=_time(message, "updated_at"),
-        last_login_at=_time(message, "last_login_at"),
+        created_at=time_of(message, "created_at"),
+        updated_at=time_of(message, "updated_at"),
+        last_login_at=time_of(message, "last_login_at"),
     )
 
 
@@ -89,12 +90,12 @@ def role(message: queries_pb2.Role) -> Role:
         permissions=list(message.permissions),
         conflict=message.conflict,
         version=message.version,
-        created_at=_time(message, "created_at"),
-        updated_at=_time(message, "updated_at"),
+        created_at=time_of(message, "created_at"),
+        updated_at=time_of(message, "updated_at"),
     )
 
 
-def _time(message: queries_pb2.User | queries_pb2.Role, field: Any) -> str | None:
+def time_of(message: Message, field: Any) -> str | None:
     """RFC 3339 in UTC with milliseconds, which is what the broker's stamps have."""
     if not message.HasField(field):
         return None

@@ -1,13 +1,18 @@
 """/v1/users"""
 
+from typing import Any
+
+from msgspec import UNSET
 from starlette.responses import Response
 
 from rollcall.users.v1 import commands_pb2, queries_pb2
 from rollcall.users.v1.commands_pb2 import Command
-from rollcall_gateway import answers, bodies
+from rollcall_gateway import answers, bodies, problems
 from rollcall_gateway.call import Call
 from rollcall_gateway.gateway import Gateway
+from rollcall_gateway.moments import moments
 from rollcall_gateway.patches import given, status_of, user_patch
+from rollcall_gateway.problems import FieldError
 from rollcall_gateway.representations import Users, to_struct, user
 from rollcall_gateway.tokens import question_of
 
@@ -26,7 +31,8 @@ async def create(gateway: Gateway, call: Call) -> Response:
 
 
 async def get(gateway: Gateway, call: Call) -> Response:
-    request = queries_pb2.GetUserRequest(id=call.id(), after=gateway.after(call))
+    query = call.query(bodies.GetUser)
+    request = queries_pb2.GetUserRequest(id=call.id(), after=gateway.after(call), **_as_of(query))
     message = await gateway.query(call, gateway.queries.GetUser, request)
     return answers.found(gateway, call, user(message))
 
@@ -43,6 +49,7 @@ async def list_(gateway: Gateway, call: Call) -> Response:
         order_by=query.order_by,
         page_size=query.page_size,
         cursor=gateway.cursor(query.page_token, question),
+        **moments(query, "at"),
     )
     listed = await gateway.query(call, gateway.queries.ListUsers, request)
     token = gateway.pages.write(listed.next_cursor, question)
@@ -80,3 +87,13 @@ async def unassign_role(gateway: Gateway, call: Call) -> Response:
     )
     result = await gateway.command(call, Command(unassign_role=request))
     return answers.done(gateway, call, result)
+
+
+def _as_of(query: bodies.GetUser) -> dict[str, Any]:
+    """Fields of GetUserRequest. Raises a Problem (422)."""
+    if query.version is UNSET:
+        return moments(query, "at")
+    if query.at is not UNSET:
+        errors = [FieldError(n, "can't go with the other one") for n in ("at", "version")]
+        raise problems.invalid_fields(errors)
+    return {"version": query.version}

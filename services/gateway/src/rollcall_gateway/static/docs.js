@@ -60,9 +60,9 @@ function example(schema, resolve, depth = 0) {
   return Object.fromEntries(fields.map(([key, value]) => [key, example(value, resolve, depth + 1)]));
 }
 
-function content(node, resolve) {
-  const [type, media] = Object.entries(resolve(node).content || {})[0] || [];
-  return type ? { type, schema: media.schema } : null;
+function contents(node, resolve) {
+  return Object.entries(resolve(node).content || {}).map(([type, media]) =>
+    ({ type, schema: media.schema, example: media.example }));
 }
 
 function request(method, path, parameters, inputs, body) {
@@ -125,15 +125,17 @@ function answers(operation, resolve) {
   const parts = [];
   for (const [status, node] of Object.entries(operation.responses)) {
     const answer = resolve(node);
-    const shown = content(answer, resolve);
     parts.push(make("h3", {}, `${status === "default" ? "Errors" : status}: ${answer.description}`));
-    if (shown) parts.push(make("div", { class: "soft" }, `${shown.type}, ${typeName(shown.schema)}`), schemaTable(resolve(shown.schema)));
+    for (const shown of contents(answer, resolve)) {
+      parts.push(make("div", { class: "soft" }, `${shown.type}, ${typeName(shown.schema)}`), schemaTable(resolve(shown.schema)));
+      if (shown.example) parts.push(make("div", {}, describe(shown.schema)), make("pre", {}, shown.example));
+    }
   }
   return parts;
 }
 
 function card(method, path, operation, resolve) {
-  const body = operation.requestBody ? content(operation.requestBody, resolve) : null;
+  const body = operation.requestBody ? contents(operation.requestBody, resolve)[0] : null;
   const title = make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()),
     make("code", {}, path), make("span", {}, operation.summary));
   return make("details", { id: operation.operationId }, title,

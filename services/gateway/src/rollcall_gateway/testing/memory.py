@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from rollcall.users.v1 import commands_pb2, queries_pb2
+from rollcall_gateway.testing.history import History
 
 TOPIC_ID = "c2FtcGxlLXRvcGljLWlk"
 PARTITIONS = 50
@@ -64,6 +65,7 @@ class Memory:
         self.live: dict[str, Aggregate] = {}
         self.deleted: set[str] = set()
         self.holders: dict[tuple[type[Aggregate], str], str] = {}  # of unique values
+        self.history = History()
         self.offsets: dict[int, int] = {}
         self.answered: dict[str, tuple[bytes, Result]] = {}  # by command id, with the fingerprint
         self.contexts: deque[commands_pb2.CommandContext] = deque(maxlen=100)

@@ -10,6 +10,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from rollcall.users.v1 import commands_pb2, commands_pb2_grpc, queries_pb2, queries_pb2_grpc
 from rollcall.users.v1.events_pb2 import USER_STATUS_ACTIVE
 from rollcall_gateway.representations import from_struct, to_struct
+from rollcall_gateway.testing.history import TOPIC
 from rollcall_gateway.testing.memory import Aggregate, Code, Memory, RefusedError
 
 LONGEST_NAME = 200
@@ -118,6 +119,7 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
         self.memory.fail(command_id)
         if command_id not in self.memory.answered:
             self.memory.answered[command_id] = asked, self._handlers[type(request)](request)
+            self.memory.history.note(request, self.memory.answered[command_id][1])
         first, result = self.memory.answered[command_id]
         if asked != first:
             raise RefusedError(Code.INVALID_ARGUMENT, "COMMAND_ID_REUSED")
@@ -225,9 +227,7 @@ class Queries(queries_pb2_grpc.UserQueryServiceServicer):
             await error.abort(context)
 
     async def GetUser(self, request: queries_pb2.GetUserRequest, context: Any) -> Any:
-        return await self._query(
-            request, context, lambda: self.memory.get(queries_pb2.User, request.id)
-        )
+        return await self._query(request, context, lambda: self._user(request))
 
     async def GetRole(self, request: queries_pb2.GetRoleRequest, context: Any) -> Any:
         return await self._query(
@@ -239,6 +239,30 @@ class Queries(queries_pb2_grpc.UserQueryServiceServicer):
 
     async def ListRoles(self, request: queries_pb2.ListRolesRequest, context: Any) -> Any:
         return await self._query(request, context, lambda: self._roles(request))
+
+    async def ListEvents(self, request: queries_pb2.ListEventsRequest, context: Any) -> Any:
+        return await self._query(request, context, lambda: self._events(request))
+
+    def _user(self, request: queries_pb2.GetUserRequest) -> queries_pb2.User:
+        if request.WhichOneof("as_of") is None:
+            found: queries_pb2.User = self.memory.get(queries_pb2.User, request.id)
+            return found
+        then = self.memory.history.user(request)
+        if then is None:
+            raise RefusedError(Code.NOT_FOUND, "USER_NOT_FOUND")
+        return then
+
+    def _events(self, request: queries_pb2.ListEventsRequest) -> queries_pb2.ListEventsResponse:
+        chosen = self.memory.history.chosen(request)
+        if request.HasField("subject") and not chosen:
+            kind = request.subject.partition("/")[0].upper().removesuffix("S")
+            raise RefusedError(Code.NOT_FOUND, f"{kind}_NOT_FOUND")
+        start = int(request.cursor or b"0")
+        end = start + request.page_size
+        cursor = str(end).encode() if end < len(chosen) else b""
+        return queries_pb2.ListEventsResponse(
+            events=chosen[start:end], next_cursor=cursor, topic=TOPIC
+        )
 
     def _users(self, request: queries_pb2.ListUsersRequest) -> queries_pb2.ListUsersResponse:
         email, text = request.email.lower(), request.query.lower()
