@@ -10,19 +10,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from integration import databases
 from integration.desks import Desk
-from sqlalchemy import Engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine
 
 from rollcall_events import KafkaSettings, Publisher
 from rollcall_events.ids import uuid7
 from rollcall_local import embedded_broker, kafka, ports, postgres
 from rollcall_local.errors import Unavailable
-from rollcall_service.migrations import upgrade
 from rollcall_service.postgres import make_engine
 from rollcall_user_management.admission.transaction import connect
 from rollcall_user_management.commands.judging import Judge
-from rollcall_user_management.readstore import live_schema
 
 IN_CONTAINERS = os.environ.get("ROLLCALL_TEST_PLATFORM") == "containers"
 DESKS = 8
@@ -83,16 +81,8 @@ def topic() -> str:
 @pytest.fixture
 def database_url(postgres_url: str) -> Iterator[str]:
     """An empty database."""
-    name = f"test_{uuid7().replace('-', '')}"
-    server = make_engine(postgres_url, schema="public", pool_size=1)
-    admin = server.execution_options(isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(postgres_url).set(database=name)
-    yield url.render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+    with databases.empty(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture
@@ -105,13 +95,8 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Engine]:
     """user-management's database, empty."""
-    first = make_engine(database_url, schema="user_management", pool_size=1)
-    upgrade(first, "rollcall_user_management", schema="user_management")
-    schema = live_schema(first)
-    first.dispose()
-    engine = make_engine(database_url, schema=f"{schema},user_management", pool_size=2)
-    yield engine
-    engine.dispose()
+    with databases.of_user_management(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture

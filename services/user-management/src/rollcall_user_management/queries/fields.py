@@ -13,9 +13,9 @@ class InvalidField(Exception):
         self.problem = problem
 
 
-def page_size(asked: int) -> int:
+def page_size(asked: int, most: int = MAX_PAGE) -> int:
     if asked == 0:
         return DEFAULT_PAGE
-    if not 1 <= asked <= MAX_PAGE:
-        raise InvalidField("page_size", f"must be from 1 to {MAX_PAGE}")
+    if not 1 <= asked <= most:
+        raise InvalidField("page_size", f"must be from 1 to {most}")
     return asked

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DataError
 from rollcall.users.v1 import queries_pb2 as pb
 from rollcall_events.ids import is_uuid
 from rollcall_user_management.queries.cursor import InvalidCursor
+from rollcall_user_management.queries.events import list_events
 from rollcall_user_management.queries.fields import InvalidField
 from rollcall_user_management.queries.positions import Positions
 from rollcall_user_management.queries.roles import get_role, list_roles
@@ -24,6 +25,7 @@ QUERIES: Mapping[type[Any], Callable[[Connection, Any], Any]] = {
     pb.ListUsersRequest: list_users,
     pb.GetRoleRequest: get_role,
     pb.ListRolesRequest: list_roles,
+    pb.ListEventsRequest: list_events,
 }
 
 
