@@ -149,7 +149,7 @@ def test_pages_are_the_whole_in_pieces(
     whole = list_events(reading, request)
     assert not whole.next_cursor
     request.page_size = 2
-    pieces = []
+    pieces: list[queries_pb2.HistoryEvent] = []
     while True:
         page = list_events(reading, request)
         assert len(page.events) <= 2
@@ -164,7 +164,7 @@ def test_what_was_recorded_at_one_moment_is_told_apart_by_its_place(store: Engin
     fold(store, [])
     _insert_many(store, 30, "'2026-01-01Z'")
     request = asked(page_size=7)
-    places = []
+    places: list[tuple[int, int]] = []
     with store.connect() as connection:
         while not places or request.cursor:
             page = list_events(connection, request)

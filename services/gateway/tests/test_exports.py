@@ -51,7 +51,7 @@ def fill_up(memory: Memory, thousands: int = 50) -> None:
     memory.history.events.clear()
     fill(memory, 1000)
     many = memory.history.events * thousands
-    memory.history.chosen = lambda _: many  # type: ignore[method-assign]
+    memory.history.chosen = lambda request: many  # type: ignore[method-assign]
 
 
 def rows(answer: httpx.Response) -> list[dict[str, str]]:

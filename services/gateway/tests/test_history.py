@@ -4,11 +4,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
 from rollcall_gateway.negotiation import preferred
-from rollcall_gateway.testing import TOPIC_ID, Memory
+from rollcall_gateway.testing import TOPIC_ID, Memory, RefusedError
 from rollcall_gateway.tokens import ConsistencyTokens, Positions
 
 ACTOR = "users/01900000-0000-7000-8000-000000000001"
@@ -127,6 +128,16 @@ def test_a_user_is_shown_as_it_was(api: httpx.Client, memory: Memory) -> None:
     unchanged = api.get(f"{path}?version=1", headers={"If-None-Match": '"1"'})
     assert (unchanged.status_code, unchanged.headers["ETag"]) == (304, '"1"')
     assert api.get(f"{path}?version=1", headers={"If-None-Match": '"2"'}).status_code == 200
+
+
+def test_a_moment_that_is_not_reached_is_504_and_says_what_is(
+    api: httpx.Client, memory: Memory
+) -> None:
+    reached = {"reached": "2026-01-01T00:00:00Z"}
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    memory.faults.append(RefusedError(code, "MOMENT_NOT_REACHED", metadata=reached))
+    answer = api.get("/v1/users?at=2026-01-02T00:00:00Z")
+    assert (answer.status_code, answer.json()["reached"]) == (504, reached["reached"])
 
 
 def test_a_moment_may_have_any_zone(api: httpx.Client, memory: Memory) -> None:

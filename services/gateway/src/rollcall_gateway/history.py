@@ -35,7 +35,7 @@ class Event(msgspec.Struct):
     id: Id | None
     type: Annotated[str | None, msgspec.Meta(examples=["rollcall.users.v1.UserCreatedEvent"])]
     version: Annotated[int | None, msgspec.Meta(description="That the event gave its subject.")]
-    recorded_at: Time | None
+    recorded_at: Time
     occurred_at: Annotated[Time | None, msgspec.Meta(description="By the publisher's clock.")]
     actor: Actor | None
     correlation_id: str | None
@@ -56,7 +56,7 @@ def event(message: HistoryEvent, topic: str) -> Event:
         id=message.id or None,
         type=message.type or None,
         version=message.version or None,
-        recorded_at=time_of(message, "recorded_at"),
+        recorded_at=str(time_of(message, "recorded_at")),
         occurred_at=time_of(message, "occurred_at"),
         actor=Actor(message.actor, message.actor_name or None) if message.actor else None,
         correlation_id=message.correlation_id or None,

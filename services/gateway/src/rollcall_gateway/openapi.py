@@ -60,6 +60,7 @@ class Problem(msgspec.Struct):
     deleted_at: str | None = None
     current_version: int | None = None
     records: int | None = None
+    reached: str | None = None
 
 
 def document(routes: Iterable[Operation]) -> dict[str, Any]:
