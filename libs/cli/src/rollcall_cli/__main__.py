@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rollcall_cli import deliveries, events, exits, load, mail, parked
+from rollcall_cli import deliveries, events, exits, load, mail, parked, users
 from rollcall_cli.lifecycle import clean, down, up
 from rollcall_cli.output import Output
 from rollcall_cli.scale import scale
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Handler] = {
     "parked": parked.run,
     "status": status,
     "scale": scale,
+    "users": users.run,
 }
 
 
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     events.add_actions(commands.add_parser("events", help=events.HELP), machine)
     deliveries.add_actions(commands.add_parser("deliveries", help=deliveries.HELP), machine)
     parked.add_actions(commands.add_parser("parked", help=parked.HELP), machine)
+    users.add_actions(commands.add_parser("users", help=users.HELP), machine)
     mail.add_actions(commands.add_parser("mail", help=mail.HELP), machine)
     return root
 
