@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollcall_events.security import Security
+
 DELIVERY_TIMEOUT = 30.0  # seconds after which an append is in the log or never will be
 
 
@@ -14,20 +16,25 @@ class KafkaSettings:
     bootstrap_servers: str
     client_id: str = "rollcall"
     group_protocol: str = "consumer"
+    security: Security = Security()
 
     @classmethod
     def from_env(cls, variables: Mapping[str, str]) -> "KafkaSettings":
-        """Read KAFKA_BOOTSTRAP_SERVERS, KAFKA_GROUP_PROTOCOL, REPLICA_ID. Raises ValueError."""
+        """Read KAFKA_BOOTSTRAP_SERVERS, KAFKA_GROUP_PROTOCOL, REPLICA_ID, and what Security reads.
+
+        Raises ValueError.
+        """
         servers = variables.get("KAFKA_BOOTSTRAP_SERVERS", "")
         if not servers:
             raise ValueError("KAFKA_BOOTSTRAP_SERVERS is not set: give host:port of a broker")
         protocol = variables.get("KAFKA_GROUP_PROTOCOL") or "consumer"
         if protocol not in ("consumer", "classic"):
             raise ValueError(f"KAFKA_GROUP_PROTOCOL must be consumer or classic, not {protocol!r}")
-        return cls(servers, variables.get("REPLICA_ID") or "rollcall", protocol)
+        client_id = variables.get("REPLICA_ID") or "rollcall"
+        return cls(servers, client_id, protocol, Security.from_env(variables))
 
     def common(self) -> dict[str, Any]:
-        return {
+        return self.security.client() | {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": self.client_id,
             "socket.timeout.ms": 10_000,
