@@ -124,6 +124,12 @@ def test_a_handler_that_never_returns_is_interrupted(
     eventually(lambda: names(case.store, other) == ["0"])
     assert only(case.store, case.topic).reason == "HandlerTimedOut"
     consumer.stop()
+    run = parking.redrive(case.store, group, key, PARTITIONS, handler_deadline=0.5)
+    assert (run.failure and run.failure.reason, run.left) == ("HandlerTimedOut", 2)
+    case.trouble["behind it"] = never
+    place = only(case.store, case.topic).position
+    run = parking.discard(case.store, group, key, place, "a test", PARTITIONS, handler_deadline=0.5)
+    assert (run.failure and run.failure.reason, run.left) == ("HandlerTimedOut", 1)
     case.trouble.clear()
     assert parking.redrive(case.store, group, key, PARTITIONS).left == 0
 

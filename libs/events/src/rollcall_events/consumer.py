@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import Engine
 
 from rollcall_events.codec import RawRecord
-from rollcall_events.deadline import Deadline
+from rollcall_events.deadline import HANDLER_DEADLINE, Deadline
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome
 from rollcall_events.inbox import StaleOwner, apply, connect
@@ -29,8 +29,6 @@ POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
 # for a few times as long as the last transaction took. A record that comes alone does not wait.
 GATHER_FACTOR, GATHER_MOST = 3, 0.05  # times, seconds
 STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
-# Seconds for one handler; longer than Postgres's statement_timeout, which says what took so long.
-HANDLER_DEADLINE = 40.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
 
 

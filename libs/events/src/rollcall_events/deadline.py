@@ -3,8 +3,12 @@
 import ctypes
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
+# Seconds for one handler; longer than Postgres's statement_timeout, which says what took so long.
+HANDLER_DEADLINE = 40.0
 _LOOK = 0.1  # seconds between looks
 
 
@@ -74,3 +78,14 @@ class Deadline:
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
                         ctypes.c_ulong(self._runs_in), ctypes.py_object(HandlerTimedOut)
                     )
+
+
+@contextmanager
+def watching(seconds: float) -> Iterator[Deadline]:
+    """A deadline that is watched as long as this lasts."""
+    deadline = Deadline(seconds)
+    deadline.start()
+    try:
+        yield deadline
+    finally:
+        deadline.stop()

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from rollcall_events.codec import RawRecord
+from rollcall_events.deadline import HANDLER_DEADLINE, Deadline, watching
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome, decode_all, fold
 from rollcall_events.held import holding, letting_go, record_of
@@ -95,16 +96,23 @@ def held_records(connection: Connection, topic: str, key: str, limit: int) -> li
 
 
 def redrive(
-    engine: Engine, subscription: Subscription, key: str, partitions: int, *, dry_run: bool = False
+    engine: Engine,
+    subscription: Subscription,
+    key: str,
+    partitions: int,
+    *,
+    dry_run: bool = False,
+    handler_deadline: float = HANDLER_DEADLINE,
 ) -> Run:
     """Handle the held records of a key in order. If one fails again, those before it are done,
-    and it and the rest stay held. dry_run: do it all, and take it back.
+    and it and the rest stay held. dry_run: do it all, and take it back. handler_deadline: seconds
+    after which a handler is interrupted, and has failed.
 
     Raises NotParked, and the store's errors, after which nothing has changed.
     """
     last = (_ROLLBACK, ()) if dry_run else COMMIT
-    with connect(engine, subscription) as wire:
-        return _Sequence(wire, subscription, key, partitions, last).run(None)
+    with connect(engine, subscription) as wire, watching(handler_deadline) as deadline:
+        return _Sequence(wire, subscription, key, partitions, last, deadline).run(None)
 
 
 def discard(
@@ -116,12 +124,13 @@ def discard(
     partitions: int,
     *,
     dry_run: bool = False,
+    handler_deadline: float = HANDLER_DEADLINE,
 ) -> Run:
     """Reject the record that failed, for ever, with a reason that the audit trail shows; then
     `redrive`. Raises as that does, and NotParked if it is not the record that failed."""
     last = (_ROLLBACK, ()) if dry_run else COMMIT
-    with connect(engine, subscription) as wire:
-        sequence_ = _Sequence(wire, subscription, key, partitions, last)
+    with connect(engine, subscription) as wire, watching(handler_deadline) as deadline:
+        sequence_ = _Sequence(wire, subscription, key, partitions, last, deadline)
         return sequence_.run(_Discard(position, reason))
 
 
@@ -129,13 +138,20 @@ class _Sequence:
     """A held sequence, in a session of its own. last: what ends the transaction."""
 
     def __init__(
-        self, wire: Wire, subscription: Subscription, key: str, partitions: int, last: Statement
+        self,
+        wire: Wire,
+        subscription: Subscription,
+        key: str,
+        partitions: int,
+        last: Statement,
+        deadline: Deadline,
     ):
         self._wire = wire
         self._subscription = subscription
         self._key = key
         self._partitions = partitions
         self._last = last
+        self._deadline = deadline
 
     def run(self, discarded: _Discard | None) -> Run:
         failures: dict[Position, Failure] = {}
@@ -201,7 +217,7 @@ class _Sequence:
         asked = asking(self._subscription.topic, starts, decoded)
         known = replace(known_by(self._wire.send(KNOW, asked)), held=frozenset())
         folded = fold(decoded, known, failures, outcome)
-        statements = handle(self._wire, self._subscription, folded)
+        statements = handle(self._wire, self._subscription, folded, self._deadline)
         left = {held.record.position for held in folded.held}
         done = [record for record in records if record.position not in left]
         ending = holding(folded) if left else [("EXECUTE unpark (%s)", (self._key,))]
