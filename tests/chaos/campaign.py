@@ -24,6 +24,7 @@ from rollcall_local.services import MAIL, SLACK
 CLIENTS, THINKS = 4, 1.0  # seconds: about eight commands a second
 RECOVERS_WITHIN = 120.0  # seconds from a fault
 _UP_WITHIN = 60.0
+_DIVIDED_WITHIN = 20.0  # a group that forgets a member needs six for it
 _RESTS_WITHIN = 120.0
 _DELIVERED_WITHIN = 240.0
 _FIRST = 20  # commands before the first fault
@@ -33,10 +34,12 @@ Say = Callable[[str], None]
 
 @dataclass
 class Suffered:
-    """recoveries: seconds, by kind. in_flight: as Evidence has it."""
+    """recoveries: seconds, by kind. in_flight: as Evidence has it. wrongly_held: partitions that,
+    some time after everything had recovered, nobody held, or several."""
 
     recoveries: dict[Kind, list[float]] = field(default_factory=lambda: defaultdict(list))
     in_flight: Counter[str] = field(default_factory=Counter)
+    wrongly_held: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,16 @@ class Report:
     verdict: Verdict
     recoveries: Mapping[Kind, list[float]]
     trouble: Sequence[str]
+    wrongly_held: Sequence[str]
     seconds: float
 
     @property
     def wrongs(self) -> Mapping[str, Sequence[str]]:
-        return {**self.verdict.wrongs, "not recovered, or not finished, in time": self.trouble}
+        return {
+            **self.verdict.wrongs,
+            "held by nobody, or by several": self.wrongly_held,
+            "not recovered, or not finished, in time": self.trouble,
+        }
 
     @property
     def clean(self) -> bool:
@@ -66,11 +74,14 @@ def run(cluster: Cluster, kinds: Iterator[Kind], seed: int, say: Say) -> Report:
             rng = random.Random(seed)
             for kind in kinds:
                 injector.inject()
+                before = len(suffered.wrongly_held)
                 recovered = _survive(kind, cluster, load, rng, suffered)
                 say(
                     f"{time.monotonic() - began:6.0f} s  {kind.value:<36}"
                     f"recovered after {recovered:5.1f} s  acknowledged {load.acknowledged}"
                 )
+                for wrong in suffered.wrongly_held[before:]:
+                    say(f"          {wrong}")
         except AssertionError as error:  # the rest can be judged all the same
             trouble.append(str(error))
             say(f"ends here: {error}")
@@ -82,7 +93,8 @@ def run(cluster: Cluster, kinds: Iterator[Kind], seed: int, say: Say) -> Report:
     trouble += mending.deliver(cluster, _DELIVERED_WITHIN, say)
     evidence = _evidence(cluster, load, before, injector.injected, suffered.in_flight)
     say(f"checking {len(evidence.told)} commands and {len(evidence.records)} records")
-    return Report(check(evidence), suffered.recoveries, trouble, seconds)
+    verdict = check(evidence)
+    return Report(verdict, suffered.recoveries, trouble, suffered.wrongly_held, seconds)
 
 
 def _survive(
@@ -94,6 +106,7 @@ def _survive(
     suffered.in_flight += fault.in_flight
     recovered = _recover(cluster, load, start, fault)
     suffered.recoveries[kind].append(recovered)
+    suffered.wrongly_held += [f"after {kind.value}: {w}" for w in _wrongly_held(cluster)]
     return recovered
 
 
@@ -143,6 +156,19 @@ def _recover(cluster: Cluster, load: Load, start: int, fault: Fault) -> float:
         recovered = time.monotonic() - fault.over
     eventually(cluster.is_up, within=_UP_WITHIN)
     return recovered
+
+
+def _wrongly_held(cluster: Cluster) -> list[str]:
+    """Which partitions not exactly one replica holds, even after some time."""
+    left: list[str] = []
+
+    def is_divided() -> bool:
+        left[:] = cluster.wrongly_held()
+        return not left
+
+    with suppress(AssertionError):
+        eventually(is_divided, within=_DIVIDED_WITHIN)
+    return left
 
 
 def _ends(cluster: Cluster) -> Mapping[int, int]:

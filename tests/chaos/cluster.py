@@ -58,6 +58,16 @@ class Replica:
         return set(answer.json().get("partitions", {}).get(TOPIC, ()))
 
 
+def wrongly_held(held: Mapping[str, set[int]]) -> list[str]:
+    """Partitions that not exactly one holds. held: by name."""
+    holders = {p: [name for name, mine in held.items() if p in mine] for p in range(PARTITIONS)}
+    return [
+        f"partition {partition} is held by {' and '.join(names) or 'nobody'}"
+        for partition, names in holders.items()
+        if len(names) != 1
+    ]
+
+
 @dataclass
 class Group:
     """A service that consumes, and its replicas, the first of which is always there."""
@@ -92,6 +102,9 @@ class Group:
         held = [replica.partitions() for replica in self.replicas]
         return set().union(*held) == set(range(PARTITIONS))
 
+    def wrongly_held(self) -> list[str]:
+        return wrongly_held({replica.name: replica.partitions() for replica in self.replicas})
+
     def stop(self) -> None:
         while self.replicas:
             self.remove()
@@ -116,6 +129,14 @@ class Cluster:
     def is_consumed(self) -> bool:
         """Whether each group holds every partition."""
         return all(group.holds_all() for group in self.groups.values())
+
+    def wrongly_held(self) -> list[str]:
+        """Partitions that not exactly one replica of a group says it holds."""
+        return [
+            f"{name}: {wrong}"
+            for name, group in self.groups.items()
+            for wrong in group.wrongly_held()
+        ]
 
     def processes(self) -> list[Kept]:
         replicas = [r.process for group in self.groups.values() for r in group.replicas]
