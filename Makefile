@@ -122,7 +122,7 @@ STUBS := libs/contracts/src
 protos: $(ENVIRONMENT) ## generate the stubs from protos/
 	@PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(STUBS) \
 	  --mypy_out=quiet:$(STUBS) --grpc_python_out=$(STUBS) --mypy_grpc_out=quiet:$(STUBS) \
-	  protos/rollcall/*/v1/*.proto
+	  protos/rollcall/*/v*/*.proto
 
 BASELINE := tests/house/protos-baseline.binpb
 protos-baseline: $(ENVIRONMENT) ## what the protos may no longer break: renew it on a release only

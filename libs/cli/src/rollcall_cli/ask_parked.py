@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from rollcall.parking.v1 import parking_pb2 as pb
 from rollcall.parking.v1.parking_pb2_grpc import ParkingServiceStub
 from rollcall_cli.ask_services import NotThere, call, channel, channels
-from rollcall_events import EVENT_TYPES
+from rollcall_events.upcasting import READ_TYPES, present_message
 from rollcall_local.home import Home
 
 _PAGE = 200
@@ -93,12 +93,9 @@ def _sequence(group: str, sequence: pb.ParkedSequence) -> Document:
 
 def _record(record: pb.HeldRecord) -> Document:
     headers = {name: value.decode(errors="replace") for name, value in record.headers.items()}
-    type_ = EVENT_TYPES.get(headers.get("ce_type", ""))
-    data = (
-        MessageToDict(type_.message.FromString(record.value), preserving_proto_field_name=True)
-        if type_
-        else None
-    )
+    type_ = headers.get("ce_type", "")
+    known = present_message(type_, record.value) if type_ in READ_TYPES else None
+    data = MessageToDict(known, preserving_proto_field_name=True) if known is not None else None
     return {
         "partition": record.partition,
         "offset": record.offset,

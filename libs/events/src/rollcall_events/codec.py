@@ -1,7 +1,8 @@
 """The wire form: CloudEvents 1.0, Kafka protocol binding, binary mode, protobuf value.
 
-`encode` and `decode` are inverse. What `decode` refuses is wrong for ever and for everybody: the
-refusal is a pure function of the record, and its reasons are kept in the audit trail.
+`encode` and `decode` are inverse, but for types that are only read any more (upcasting.py). What
+`decode` refuses is wrong for ever and for everybody: the refusal is a pure function of the record,
+and its reasons are kept in the audit trail.
 """
 
 import math
@@ -19,6 +20,7 @@ from rollcall_events.envelope import Event, Position, Record, UnpublishedEvent
 from rollcall_events.ids import is_uuid
 from rollcall_events.partitioner import partition_of
 from rollcall_events.types import EVENT_TYPES, EventType
+from rollcall_events.upcasting import READ_TYPES, UPCASTERS, upcast
 
 CONTENT_TYPE = b"application/protobuf"
 TYPE_URL = "type.googleapis.com/"
@@ -94,7 +96,7 @@ def encode(event: UnpublishedEvent, topic: str) -> Record:
 
 
 def decode(record: RawRecord, partitions: int) -> Event:
-    """The event of a record. Raises Malformed, or UnknownType."""
+    """The event of a record, of a present type. Raises Malformed, or UnknownType."""
     headers = _headers(record.headers)
     key = _key(record, partitions)
     type_name = headers.get("ce_type", "")
@@ -103,7 +105,7 @@ def decode(record: RawRecord, partitions: int) -> Event:
     event_id = headers.get("ce_id", "")
     if not is_uuid(event_id):
         raise Malformed("ce_id is not a UUID")
-    type_ = EVENT_TYPES.get(type_name)
+    type_ = READ_TYPES.get(type_name)
     if type_ is not None and headers.get("ce_subject") != f"{type_.collection}/{key}":
         raise Malformed("the key disagrees with the subject")
     event = Event(
@@ -125,7 +127,7 @@ def decode(record: RawRecord, partitions: int) -> Event:
     )
     if type_ is None:
         raise UnknownType(event)
-    return event
+    return upcast(event) if type_name in UPCASTERS else event
 
 
 def check_readable(event: UnpublishedEvent, record: Record) -> None:

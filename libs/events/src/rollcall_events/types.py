@@ -1,6 +1,7 @@
-"""The event table: every type by name, and the one rule of its aggregate's life.
+"""The event table: every type that may be published, and the one rule of its aggregate's life.
 
-Adding an event is a message in events.proto and a line here.
+Adding an event is a message in events.proto and a line here. One whose meaning changes gets a new
+type; the old one moves to the table of upcasters.
 """
 
 from collections.abc import Mapping

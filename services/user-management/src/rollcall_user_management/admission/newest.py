@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from rollcall_events import EVENT_TYPES
+from rollcall_events.upcasting import present_message
 from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp, User
 from rollcall_user_management.readstore import ROLE_COLUMNS, role_of, user_of
@@ -53,8 +53,7 @@ class Newest:
         them is the trouble of the command that needs it."""
         state = self.settled
         for admission in self.pending:
-            message = EVENT_TYPES[admission["type"]].message()
-            message.ParseFromString(base64.b64decode(admission["value"]))
+            message = present_message(admission["type"], base64.b64decode(admission["value"]))
             state = evolve(state, message, _stamp(admission))
         return state
 
