@@ -1,13 +1,23 @@
 """Appending many events: bounded, in order per key, each acknowledgement awaited."""
 
+import threading
 import time
 from concurrent.futures import Future
+from typing import Protocol
 
-from rollcall_events import LogUnavailable, NotAcknowledged, Publisher, Record, Recorded
+from rollcall_events import LogUnavailable, NotAcknowledged, Record, Recorded
 
 MOST = 4_000  # on their way at once
 PATIENCE = 60.0  # seconds that one event is tried for
 _PAUSE = 0.2  # seconds, after which a broker that did not take anything is asked again
+
+
+class Log(Protocol):
+    """As the events library's Publisher is one."""
+
+    failed: threading.Event
+
+    def append(self, record: Record) -> Future[Recorded]: ...
 
 
 class GivenUp(Exception):
@@ -22,9 +32,9 @@ class Appending:
     is harmless: every group drops the second copy.
     """
 
-    def __init__(self, publisher: Publisher, patience: float = PATIENCE):
+    def __init__(self, log: Log, patience: float = PATIENCE):
         self.acknowledged = 0
-        self._publisher = publisher
+        self._log = log
         self._patience = patience
         # By key, the oldest first.
         self._on_way: dict[bytes, tuple[Record, Future[Recorded]]] = {}
@@ -61,11 +71,11 @@ class Appending:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                return self._publisher.append(record)
+                return self._log.append(record)
             except LogUnavailable as error:
                 self._check(deadline, error)
-                self._publisher.failed.wait(_PAUSE)
+                self._log.failed.wait(_PAUSE)
 
     def _check(self, deadline: float, error: Exception) -> None:
-        if self._publisher.failed.is_set() or time.monotonic() > deadline:
+        if self._log.failed.is_set() or time.monotonic() > deadline:
             raise GivenUp(str(error) or "nothing was acknowledged") from error

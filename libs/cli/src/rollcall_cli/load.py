@@ -37,6 +37,7 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "rollcall load FILE [options]\n       rollcall load --synthetic USERS [options]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = _DESCRIPTION, _MORE
     what = parser.add_mutually_exclusive_group(required=True)

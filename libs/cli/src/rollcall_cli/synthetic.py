@@ -16,8 +16,9 @@ _FAMILY = ("Allen", "Dijkstra", "Hopper", "Johnson", "Knuth", "Liskov", "Lovelac
 _LOCALES = ("", "de", "en", "en-GB", "fr", "fr-CA")
 _TEAMS = ("engines", "looms", "numbers", "wires")
 
-# What happens to a user who lives, and how often of a hundred times.
-_KINDS = {"updated": 35, "logged_in": 33, "assigned": 20, "unassigned": 10, "deleted": 2}
+# What happens to a user who lives, and how often of a hundred times, added up.
+_KINDS = ("updated", "logged_in", "assigned", "unassigned", "deleted")
+_OF_A_HUNDRED = (35, 68, 88, 98, 100)
 _EVERY_ROLE = (1 << len(ROLES)) - 1
 _GONE = 0xFF
 _MOST_GONE = 0.1  # of the users made so far
@@ -79,7 +80,7 @@ class _Story:
                 return number
 
     def _happens(self, number: int) -> Message:
-        (kind,) = self._random.choices(list(_KINDS), list(_KINDS.values()))
+        (kind,) = self._random.choices(_KINDS, cum_weights=_OF_A_HUNDRED)
         user_id = self._user_id(number)
         match kind:
             case "updated":

@@ -177,7 +177,7 @@ class UsersFile:
         known = self._roles()
         roles = {role.id: role for name in names if (role := known.get(same(name)))}
         unknown = [name for name in names if same(name) not in known]
-        return list(roles.values()), [f"there is no role {name[:100]!r}" for name in unknown]
+        return list(roles.values()), [f"have {name[:100]!r}, which is no role" for name in unknown]
 
     def _unreadable(self, row: Row) -> list[tuple[str, str]]:
         """The last word: what every group would reject must not be published."""

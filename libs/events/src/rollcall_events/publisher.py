@@ -33,7 +33,7 @@ def event_of(message: ProtobufMessage, source: str, **envelope: Any) -> Unpublis
     """A new event of a message, now; `envelope` sets further fields of it."""
     type_ = type_of(message)
     fields: dict[str, Any] = {
-        "id": uuid7(),
+        "id": envelope.get("id") or uuid7(),
         "type": type_.name,
         "key": getattr(message, type_.id_field),
         "source": source,
