@@ -1,4 +1,4 @@
-"""Users loaded straight into the log: they appear, nobody is told, and repeating changes nothing."""
+"""Users loaded straight into the log: they appear, nobody is told, repeating changes nothing."""
 
 import json
 import uuid
