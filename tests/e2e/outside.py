@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rollcall.users.v1 import events_pb2 as pb
+from google.protobuf.message import Message
 
 _WITHIN = 30.0  # seconds
 _HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ def publish_with_library(servers: str, document: dict[str, Any]) -> tuple[int, i
     return _run("library_publisher.py", servers, document)
 
 
-def record_of(key: str, event: pb.UserCreatedEvent | pb.UserUpdatedEvent) -> dict[str, Any]:
+def record_of(key: str, event: Message) -> dict[str, Any]:
     """A user's event as `publish_plainly` takes it."""
     type_ = event.DESCRIPTOR.full_name
     headers = {

@@ -25,7 +25,7 @@ USER = {
 
 
 def told(type_: str, version: int | None, **changed: Any) -> dict[str, Any]:
-    event = {
+    event: dict[str, Any] = {
         "id": ID,
         "type": f"rollcall.users.v1.{type_}",
         "version": version,
