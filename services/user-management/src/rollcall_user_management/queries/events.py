@@ -22,7 +22,7 @@ TOPIC = "users"
 
 _COLLECTIONS = {type_.collection for type_ in EVENT_TYPES.values()}
 # Rows that the client's side holds at once; the changes of each may be a MiB.
-_FETCHED = 50
+_FETCHED = 100
 
 _SELECT = (
     'SELECT h.partition, h."offset", h.key::text AS key, h.event_id::text AS event_id, h.type,'
