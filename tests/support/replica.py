@@ -66,7 +66,11 @@ class Log:
         delivery_timeout: float = DELIVERY_TIMEOUT,
     ) -> Guard:
         return Guard(
-            engine, self.settings, self.group, rejoin=rejoin, delivery_timeout=delivery_timeout
+            engine,
+            self.settings,
+            lambda _: self.group,
+            rejoin=rejoin,
+            delivery_timeout=delivery_timeout,
         )
 
     def consumer(self, engine: Engine, verify: Callable[[Topic], None]) -> Consumer:

@@ -9,6 +9,7 @@ from rollcall_events.codec import RawRecord
 from rollcall_events.consumer import Consumer
 from rollcall_events.envelope import Event, Position, Record, Recorded, UnpublishedEvent
 from rollcall_events.offsets import committed_offsets, log_ends
+from rollcall_events.pace import Pace
 from rollcall_events.publisher import LogUnavailable, NotAcknowledged, Publisher
 from rollcall_events.session import Refused
 from rollcall_events.settings import DELIVERY_TIMEOUT, KafkaSettings
@@ -28,6 +29,7 @@ __all__ = [
     "Lifecycle",
     "LogUnavailable",
     "NotAcknowledged",
+    "Pace",
     "Position",
     "Publisher",
     "RawRecord",

@@ -14,6 +14,7 @@ from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome
 from rollcall_events.inbox import StaleOwner, apply, connect
 from rollcall_events.moments import Moments
+from rollcall_events.pace import Pace
 from rollcall_events.parking_guard import ParkingGuard, TooManyParked
 from rollcall_events.postgres import Wire, is_store_trouble, is_timeout, may_be_the_record
 from rollcall_events.session import Refused, Session, SessionOver, check_topic
@@ -52,8 +53,8 @@ class Consumer:
     topic, and None if it is not the one that the stored offsets are of. verify: called before
     stored offsets are gone on from, so before Kafka is told of others; it raises Refused if they
     must not be, and TopicUnavailable or the store's errors to be called again. handler_deadline:
-    seconds after which a handler is interrupted, and its record parked. moments: asked for by
-    groups that answer for moments.
+    seconds after which a handler is interrupted, and its record parked. pace: how much of its time
+    it may work. moments: asked for by groups that answer for moments.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Consumer:
         verify: Callable[[Topic], None] = lambda topic: None,
         batch_size: int = BATCH_SIZE,
         handler_deadline: float = HANDLER_DEADLINE,
+        pace: Pace | None = None,
     ):
         self.failed = threading.Event()
         self.moments = Moments(engine, subscription)
@@ -82,6 +84,7 @@ class Consumer:
         self._at_end: dict[int, float] = {}
         self._turned_at = time.monotonic()
         self._gather_until = 0.0  # of time.monotonic
+        self._pace = pace or Pace()
         self._guard = ParkingGuard()
         self._deadline = Deadline(handler_deadline)
         self._timed_out: Position | None = None  # the record of which a statement took too long
@@ -181,10 +184,13 @@ class Consumer:
             self._turned_at = time.monotonic()
             if self._rejoining.is_set():
                 raise SessionOver("the stored offsets are to be read again")
-            session.fetch(self._batch_size, POLL_WAIT)
+            limit = self._pace.limit(self._batch_size)
+            session.fetch(limit, POLL_WAIT)
             if session.in_hand:
-                session.gather(self._batch_size, self._gather_until)
+                session.gather(limit, self._gather_until)
+                records, began = len(session.in_hand), time.monotonic()
                 self._apply_in_hand(session, topic)
+                self._pace.rest(records, began, self._stopping)
             session.commit_if_due()
             self.moments.turn(session)
             if self._turned_at - reported > 0.5:

@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -17,6 +18,8 @@ from rollcall_service import ledger
 
 _MAX_AGE = 1.0  # seconds
 
+Connect = Callable[[], AbstractContextManager[Connection]]
+
 
 class Counts(Collector):
     """Component: a gauge with one label, and the same as a mapping.
@@ -27,12 +30,13 @@ class Counts(Collector):
 
     def __init__(
         self,
-        engine: Engine,
+        connect: Connect,
         count: Callable[[Connection], Mapping[str, int]],
         metric: tuple[str, str, str],
     ):
-        """metric: its name, what it says, and its label."""
-        self._engine = engine
+        """connect: raises LookupError while there is nothing to count. metric: its name, what it
+        says, and its label."""
+        self._connect = connect
         self._count = count
         self._name, self._help, self._label = metric
         self._lock = threading.Lock()
@@ -48,8 +52,8 @@ class Counts(Collector):
     def read(self) -> dict[str, int]:
         with self._lock:
             if time.monotonic() - self._read_at >= _MAX_AGE:
-                with contextlib.suppress(SQLAlchemyError), self._engine.connect() as connection:
-                    self._counts = self._count(connection)
+                with contextlib.suppress(SQLAlchemyError, LookupError), self._connect() as opened:
+                    self._counts = self._count(opened)
                 self._read_at = time.monotonic()
             return dict(self._counts)
 
@@ -68,12 +72,14 @@ class Counts(Collector):
 
 def ledger_counts(engine: Engine) -> Counts:
     """Deliveries by state."""
-    return Counts(engine, ledger.counts, ("rollcall_ledger", "Deliveries by state.", "state"))
+    return Counts(
+        engine.connect, ledger.counts, ("rollcall_ledger", "Deliveries by state.", "state")
+    )
 
 
-def parked_counts(engine: Engine) -> Counts:
+def parked_counts(connect: Connect) -> Counts:
     """What the group holds: sequences, and records in them."""
-    return Counts(engine, _parked, ("rollcall_parked", "What the group holds, parked.", "what"))
+    return Counts(connect, _parked, ("rollcall_parked", "What the group holds, parked.", "what"))
 
 
 def _parked(connection: Connection) -> Mapping[str, int]:

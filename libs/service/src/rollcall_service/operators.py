@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import HealthServicer
 
+from rollcall_events import TopicUnavailable
 from rollcall_events.postgres import is_store_trouble
 from rollcall_service.settings import SettingsError
 
@@ -34,6 +35,10 @@ class InvalidField(ValueError):
 
 class Missing(LookupError):
     """The message says what there is not."""
+
+
+class NotNow(RuntimeError):
+    """The message says what is in the way, and what to do about it."""
 
 
 class OperatorsServer:
@@ -76,6 +81,10 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except Missing as error:
             context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        except NotNow as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except TopicUnavailable:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Kafka is away: try again")
         except Exception as error:
             if is_store_trouble(error):
                 context.abort(

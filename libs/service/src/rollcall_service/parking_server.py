@@ -1,8 +1,8 @@
 """Held sequences over gRPC (parking.proto), for every service that consumes."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -19,20 +19,33 @@ _RECORDS, _BYTES = 100, 2_000_000  # shown of a sequence, at most
 _REASON = 200  # characters
 
 
-def parking_service(engine: Engine, subscription: Subscription) -> Service:
-    """Of a group's schema, which `engine` sees first."""
+# Where a group holds what it could not handle: its schema, which the engine's connections see
+# first.
+Store = tuple[Engine, Subscription]
+
+
+def parking_service(
+    stores: Callable[[], Sequence[Store]],
+    discarding: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Service:
+    """stores: the first is shown; a sequence is run in all that hold it. discarding: entered around
+    each discard. Both may raise NotNow."""
     return Service(
         "rollcall.parking.v1.ParkingService",
         lambda server: pb_grpc.add_ParkingServiceServicer_to_server(
-            _Servicer(engine, subscription), server
+            _Servicer(stores, discarding), server
         ),
     )
 
 
 class _Servicer(pb_grpc.ParkingServiceServicer):
-    def __init__(self, engine: Engine, subscription: Subscription):
-        self._engine = engine
-        self._subscription = subscription
+    def __init__(
+        self,
+        stores: Callable[[], Sequence[Store]],
+        discarding: Callable[[], AbstractContextManager[None]],
+    ):
+        self._stores = stores
+        self._discarding = discarding
 
     @answered
     def ListParked(self, request: pb.ListParkedRequest) -> pb.ListParkedResponse:  # noqa: N802
@@ -40,8 +53,9 @@ class _Servicer(pb_grpc.ParkingServiceServicer):
             raise InvalidField(f"page_size must be from 1 to {_MOST}")
         size = request.page_size or _PAGE
         after = _uuid("after_key", request.after_key) if request.after_key else None
-        with self._engine.connect() as connection:
-            found = parking.sequences(connection, self._subscription.topic, size, after)
+        engine, subscription = self._stores()[0]
+        with engine.connect() as connection:
+            found = parking.sequences(connection, subscription.topic, size, after)
             sequences, records = parking.counts(connection)
         return pb.ListParkedResponse(
             sequences=map(_sequence, found),
@@ -52,10 +66,14 @@ class _Servicer(pb_grpc.ParkingServiceServicer):
 
     @answered
     def GetParked(self, request: pb.GetParkedRequest) -> pb.GetParkedResponse:  # noqa: N802
-        key, topic = _uuid("key", request.key), self._subscription.topic
-        with self._engine.connect() as connection:
-            found = _or_missing(lambda: parking.sequence(connection, topic, key))
-            records = parking.held_records(connection, topic, key, _RECORDS)
+        key = _uuid("key", request.key)
+        engine, subscription = self._stores()[0]
+        with engine.connect() as connection:
+            try:
+                found = parking.sequence(connection, subscription.topic, key)
+            except parking.NotParked as error:
+                raise Missing(str(error)) from None
+            records = parking.held_records(connection, subscription.topic, key, _RECORDS)
         answer = pb.GetParkedResponse(sequence=_sequence(found))
         for record in map(_record, records):
             if answer.records and answer.ByteSize() + record.ByteSize() > _BYTES:
@@ -66,9 +84,9 @@ class _Servicer(pb_grpc.ParkingServiceServicer):
     @answered
     def RedriveParked(self, request: pb.RedriveParkedRequest) -> pb.RedriveParkedResponse:  # noqa: N802
         key = _uuid("key", request.key)
-        run = _or_missing(
-            lambda: parking.redrive(
-                self._engine, self._subscription, key, PARTITIONS, dry_run=request.dry_run
+        run = self._in_all(
+            lambda engine, subscription: parking.redrive(
+                engine, subscription, key, PARTITIONS, dry_run=request.dry_run
             )
         )
         _note("redrive", run, dry_run=request.dry_run)
@@ -79,27 +97,32 @@ class _Servicer(pb_grpc.ParkingServiceServicer):
         key, reason = _uuid("key", request.key), request.reason.strip()
         if not 1 <= len(reason) <= _REASON or "\0" in reason:
             raise InvalidField(f"reason must be 1 to {_REASON} characters, and without NUL")
-        place = Position(self._subscription.topic, request.partition, request.offset)
-        run = _or_missing(
-            lambda: parking.discard(
-                self._engine,
-                self._subscription,
-                key,
-                place,
-                reason,
-                PARTITIONS,
-                dry_run=request.dry_run,
+        with self._discarding():
+            run = self._in_all(
+                lambda engine, subscription: parking.discard(
+                    engine,
+                    subscription,
+                    key,
+                    Position(subscription.topic, request.partition, request.offset),
+                    reason,
+                    PARTITIONS,
+                    dry_run=request.dry_run,
+                )
             )
-        )
         _note("discard", run, dry_run=request.dry_run)
         return pb.DiscardParkedResponse(run=_run(run))
 
-
-def _or_missing(do: Callable[[], Any]) -> Any:
-    try:
-        return do()
-    except parking.NotParked as error:
-        raise Missing(str(error)) from None
+    def _in_all(self, do: Callable[[Engine, Subscription], parking.Run]) -> parking.Run:
+        """What came of it in the first store that holds the sequence. Raises Missing."""
+        runs, missing = list[parking.Run](), ""
+        for engine, subscription in self._stores():
+            try:
+                runs.append(do(engine, subscription))
+            except parking.NotParked as error:
+                missing = missing or str(error)
+        if not runs:
+            raise Missing(missing)
+        return runs[0]
 
 
 def _note(what: str, run: parking.Run, *, dry_run: bool) -> None:

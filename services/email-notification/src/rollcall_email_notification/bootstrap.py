@@ -38,7 +38,7 @@ def build(settings: Settings) -> Sequence[Component]:
         name=settings.replica_id,
         workers=WORKERS,
     )
-    deliveries, parked = ledger_counts(engine), parked_counts(engine)
+    deliveries, parked = ledger_counts(engine), parked_counts(engine.connect)
     consumer = Consumer(SUBSCRIPTION, settings.kafka, engine)
 
     def status() -> dict[str, Any]:
@@ -55,6 +55,6 @@ def build(settings: Settings) -> Sequence[Component]:
     operators = OperatorsServer(
         settings.grpc_host,
         settings.grpc_port,
-        [deliveries_service(engine, SCHEMA), parking_service(engine, SUBSCRIPTION)],
+        [deliveries_service(engine, SCHEMA), parking_service(lambda: [(engine, SUBSCRIPTION)])],
     )
     return [management, store, deliveries, parked, sender, operators, consumer]

@@ -40,7 +40,7 @@ def build(settings: Settings) -> Sequence[Component]:
         spacing=SPACING,
     )
     subscribed = subscription(settings.slack.channel)
-    deliveries, parked = ledger_counts(engine), parked_counts(engine)
+    deliveries, parked = ledger_counts(engine), parked_counts(engine.connect)
     consumer = Consumer(subscribed, settings.kafka, engine)
 
     def status() -> dict[str, Any]:
@@ -57,6 +57,6 @@ def build(settings: Settings) -> Sequence[Component]:
     operators = OperatorsServer(
         settings.grpc_host,
         settings.grpc_port,
-        [deliveries_service(engine, SCHEMA), parking_service(engine, subscribed)],
+        [deliveries_service(engine, SCHEMA), parking_service(lambda: [(engine, subscribed)])],
     )
     return [management, store, deliveries, parked, sender, operators, consumer]

@@ -5,105 +5,136 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from rollcall_events import Consumer, Publisher
-from rollcall_events.consumer import Status
+from rollcall_events import Consumer, Pace, Publisher
 from rollcall_service.counts import parked_counts
 from rollcall_service.lifecycle import Component
 from rollcall_service.management import ManagementServer
 from rollcall_service.migrations import upgrade
-from rollcall_service.operators import CONNECTIONS
-from rollcall_service.parking_server import parking_service
+from rollcall_service.operators import CONNECTIONS, NotNow
+from rollcall_service.parking_server import Store, parking_service
 from rollcall_service.postgres import make_engine
 from rollcall_service.status import replica_status
 from rollcall_user_management.admission.guard import Guard
 from rollcall_user_management.admission.marker import Marker
 from rollcall_user_management.admission.recovery import Recovery
+from rollcall_user_management.admission.transaction import connect
 from rollcall_user_management.api.server import GrpcServer
 from rollcall_user_management.commands.lanes import Lanes
 from rollcall_user_management.commands.pulse import Pulse
 from rollcall_user_management.commands.service import CommandService
+from rollcall_user_management.generations import table
+from rollcall_user_management.generations.projections import Projections
+from rollcall_user_management.generations.service import (
+    generation_methods,
+    log_length,
+    no_filling,
+    projection_service,
+)
+from rollcall_user_management.generations.store import Generation, ReadStore
 from rollcall_user_management.projection.handlers import subscription
-from rollcall_user_management.queries.positions import Positions
 from rollcall_user_management.queries.service import QueryService
-from rollcall_user_management.readstore import live_schema
+from rollcall_user_management.readstore import NotServing, group_of, live_schema
 from rollcall_user_management.settings import SCHEMA, SERVICE, Settings
 
+TOPIC = "users"
 WORKERS = 4  # threads that talk to Postgres for queries
-BACKGROUND = 5  # connections of the projection, guard, marker, recovery and listener
-POOL = WORKERS + BACKGROUND + CONNECTIONS
+SHARED = 5 + CONNECTIONS  # connections of the guard, recovery and generations, and of operators
+EACH = WORKERS + 2 + CONNECTIONS  # of queries, the projection, counts and operators
 
 
-class Postgres:
-    """The connections and the threads that use them, let go of when everything else has stopped."""
+class Workers:
+    """Threads for queries, let go of when nothing asks any more."""
 
-    def __init__(self, url: str, schema: str):
-        self.engine = make_engine(url, schema=f"{schema},{SCHEMA}", pool_size=POOL)
+    def __init__(self) -> None:
         self.executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="postgres")
 
     def start(self) -> None:
-        """Connections are made when they are needed."""
+        """Threads are made when they are needed."""
 
     def stop(self) -> None:
         self.executor.shutdown(wait=False, cancel_futures=True)
-        self.engine.dispose()
 
 
-def prepare(settings: Settings) -> str:
-    """Bring the database up to date; the schema of the live generation."""
+def prepare(settings: Settings) -> None:
+    """Bring the database up to date, and have a generation of this release's layout."""
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=1)
     try:
         upgrade(engine, "rollcall_user_management", schema=SCHEMA)
-        return live_schema(engine)
+        live_schema(engine)
+        with engine.begin() as connection:
+            table.join(connection)
     finally:
         engine.dispose()
 
 
 def build(settings: Settings) -> Sequence[Component]:
     """The components in the order they start."""
-    schema = prepare(settings)
-    postgres = Postgres(settings.database_url, schema)
-    engine, executor = postgres.engine, postgres.executor
-    publisher = Publisher(settings.kafka, "users", f"/services/{SERVICE}")
-    positions = Positions(engine, schema, look=lambda: consumer.moments.ask())
-    marker = Marker(engine, positions.has_passed)
-    projection = subscription(schema)
-    guard = Guard(engine, settings.kafka, projection.group, rejoin=lambda: consumer.rejoin())
+    prepare(settings)
+    store = ReadStore(settings.database_url, shared=SHARED, each=EACH)
+    workers = Workers()
+    publisher = Publisher(settings.kafka, TOPIC, f"/services/{SERVICE}")
+    marker = Marker(store.engine, store.has_passed)
+    guard = Guard(store.engine, settings.kafka, group_of, rejoin=lambda: projections.rejoin())
+
+    def project(generation: Generation, pace: Pace) -> Consumer:
+        return Consumer(
+            subscription(generation.schema),
+            settings.kafka,
+            generation.engine,
+            on_topic=generation.positions.set_topic,
+            verify=guard.verify,
+            pace=pace,
+        )
+
+    projections = Projections(store, project)
     pulse = Pulse()
     lanes = Lanes(
-        engine, publisher, marker.mark, positions.topic_id, guard.passes, stalled=pulse.stalled
+        lambda: connect(store.live().engine),
+        projections.look,
+        publisher,
+        marker.mark,
+        store.topic_id,
+        guard.passes,
+        stalled=pulse.stalled,
     )
-    commands = CommandService(lanes, publisher, positions.topic_id)
-    queries = QueryService(engine, executor, positions)
-    consumer = Consumer(
-        projection,
-        settings.kafka,
-        engine,
-        on_topic=positions.set_topic,
-        verify=guard.verify,
-    )
-    parked = parked_counts(engine)
+    commands = CommandService(lanes, publisher, store.topic_id)
+    queries = QueryService(store.live, workers.executor)
+    parked = parked_counts(lambda: store.live().engine.connect())
+
+    def held() -> Sequence[Store]:
+        try:
+            return [(g.engine, subscription(g.schema)) for g in store.all()]
+        except NotServing as error:
+            raise NotNow(str(error)) from None
+
+    operators = [
+        parking_service(held, lambda: no_filling(store.engine)),
+        projection_service(generation_methods(store.engine, log_length(settings.kafka, TOPIC))),
+    ]
 
     def status() -> dict[str, Any]:
-        told = _told(consumer.status(), guard.held())
-        held = replica_status(settings.replica_id, SERVICE, projection.topic, told)
-        return held | {"parked": parked.read()}
+        told, reason = projections.status(), guard.held()
+        if reason is not None:
+            told = replace(told, state=f"admitting nothing: {reason}")
+        document = replica_status(settings.replica_id, SERVICE, TOPIC, told)
+        return document | {"parked": parked.read(), "filling": list(projections.filling())}
 
     management = ManagementServer(
         settings.management_host,
         settings.management_port,
-        healthy=consumer.healthy,
-        ready=consumer.ready,
+        healthy=projections.healthy,
+        ready=projections.ready,
         status=status,
     )
     return [
         management,
-        postgres,
+        store,
+        workers,
         parked,
         guard,
         marker,
         publisher,
-        Recovery(engine, publisher, marker.mark),
-        positions,
+        Recovery(store.engine, publisher, marker.mark),
         pulse,
         lanes,
         GrpcServer(
@@ -112,12 +143,7 @@ def build(settings: Settings) -> Sequence[Component]:
             commands.handle,
             commands.handle_all,
             queries.answer,
-            parking_service(engine, projection),
+            operators,
         ),
-        consumer,  # the first to stop, so that its partitions move at once
+        projections,  # the first to stop, so that partitions move at once
     ]
-
-
-def _told(status: Status, held: str | None) -> Status:
-    """What the consumer says, and that commands are refused where they are."""
-    return replace(status, state=f"admitting nothing: {held}") if held else status

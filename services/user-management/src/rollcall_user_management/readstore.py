@@ -1,8 +1,8 @@
 """The read store's tables, in a schema per generation, and the two aggregates in and out of it.
 
 Generation n lives in the schema user_management_g<n>; the table user_management.generations
-says which one is live. The tables are made by hand here and not by Alembic, because a new
-generation is made while the one before is in use.
+says which one is live (generations/table.py). The tables are made by hand here and not by Alembic,
+because a new generation is made while the one before is in use.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Engine, Row, text
 from rollcall_events.schema import CREATE_MOMENTS_V1, CREATE_V1, CREATE_V2
 from rollcall_user_management.domain.attributes import as_numbers
 from rollcall_user_management.domain.state import Role, Stamp, User
+
+LAYOUT = 2  # of TABLES: a release that changes them fills a generation of its own
 
 TABLES = (
     # email_since, last: append time, partition and offset of the event that set the e-mail, and
@@ -77,6 +79,10 @@ TABLES = (
 )
 
 
+class NotServing(LookupError):
+    """Nothing was done: this replica does not serve the live generation. The message says why."""
+
+
 def live_schema(engine: Engine) -> str:
     """The schema of the live generation; the first is made where there is none."""
     with engine.begin() as connection:
@@ -88,13 +94,26 @@ def live_schema(engine: Engine) -> str:
             number = 1
             create(connection, number)
             connection.execute(
-                text("INSERT INTO user_management.generations (number, live) VALUES (1, true)")
+                text(
+                    "INSERT INTO user_management.generations (number, state, layout)"
+                    " VALUES (1, 'live', :layout)"
+                ),
+                {"layout": LAYOUT},
             )
         return schema_of(number)
 
 
 def schema_of(number: int) -> str:
     return f"user_management_g{number}"
+
+
+def number_of(schema: str) -> int:
+    return int(schema.rpartition("_g")[2])
+
+
+def group_of(number: int) -> str:
+    """The consumer group that fills a generation."""
+    return "user-management" if number == 1 else f"user-management-g{number}"
 
 
 def create(connection: Connection, number: int) -> None:

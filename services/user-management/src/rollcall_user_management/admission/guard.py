@@ -33,15 +33,15 @@ _PAUSE = 0.2  # seconds after one that failed, however many commands wait for th
 class Guard:
     """Verifies each incarnation of Postgres, and ends what it had to hold. Thread-safe.
 
-    group: whose offsets are stored. rejoin: makes its consumer read the stored offsets again.
-    `failed` is set when the database has become one of another log.
+    group: that fills a generation of that number. rejoin: makes the consumers read the stored
+    offsets again. `failed` is set when the database has become one of another log.
     """
 
     def __init__(
         self,
         engine: Engine,
         settings: KafkaSettings,
-        group: str,
+        group: Callable[[int], str],
         *,
         rejoin: Callable[[], None],
         delivery_timeout: float = DELIVERY_TIMEOUT,
@@ -89,7 +89,11 @@ class Guard:
         with self._engine.connect() as connection:
             found = origin.look(connection)
         if found.cluster_id is None or found.incarnation != self._verified:
-            committed = committed_offsets(self._settings, self._group, topic)
+            with self._engine.connect() as connection:
+                numbers = origin.compared(connection)
+            committed = {
+                n: committed_offsets(self._settings, self._group(n), topic) for n in numbers
+            }
             ends = log_ends(self._settings, topic) if found.cluster_id is None else {}
             with self._engine.begin() as connection:
                 found = origin.compare(connection, topic, committed, ends)

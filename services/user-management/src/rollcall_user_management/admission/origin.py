@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from rollcall_events import Refused, Topic
+from rollcall_user_management.readstore import schema_of
 
 # The timeline that is written to, which a promotion has changed as soon as it is over.
 _SYSTEM_ID = "(SELECT system_identifier::text FROM pg_control_system())"
@@ -30,25 +31,34 @@ def look(connection: Connection) -> Any:
     return connection.execute(_LOOK).one()
 
 
+def compared(connection: Connection) -> list[int]:
+    """The generations whose stored offsets Kafka's must not be ahead of. Not those that are being
+    filled: Kafka may be told of what a crash of Postgres takes from them."""
+    return list(connection.execute(_COMPARED).scalars())
+
+
 def compare(
-    connection: Connection, topic: Topic, committed: Mapping[int, int], ends: Mapping[int, int]
+    connection: Connection,
+    topic: Topic,
+    committed: Mapping[int, Mapping[int, int]],
+    ends: Mapping[int, int],
 ) -> Any:
     """The origin as it is from now on: made if there was none, held if it has to be.
 
-    committed: what Kafka was told of, read before this transaction began: the stored offsets go
-    on meanwhile, and are not behind for that. ends: the log's, if no origin was seen. Raises
-    Refused.
+    committed: what Kafka was told of by the group of each generation, read before this transaction
+    began: the stored offsets go on meanwhile, and are not behind for that. ends: the log's, if no
+    origin was seen. Raises Refused.
     """
     made = connection.execute(_MAKE, {"cluster_id": topic.cluster_id, "topic_id": topic.id})
     origin = connection.execute(_LOCK).one()
     refuse_another(origin, topic)
-    stored = {
-        row.partition: row.next_offset for row in connection.execute(_STORED, {"topic": topic.name})
-    }
+    numbers = connection.execute(_KEEP_COMPARED).scalars().all()
+    stored = {number: _stored(connection, number, topic) for number in numbers}
     reason = _another_postgres(origin)
     if reason is None and not origin.held_here:
         reason = _behind(committed, stored) or origin.reason
-    if reason is None and made.rowcount and any(ends.values()) and not any(stored.values()):
+    empty = not any(any(offsets.values()) for offsets in stored.values())
+    if reason is None and made.rowcount and any(ends.values()) and empty:
         reason = "Postgres is new, and the log is not"
     if reason is not None:
         connection.execute(_HOLD, {"reason": reason})
@@ -83,9 +93,12 @@ def set_ends(
 
 
 def release(connection: Connection, incarnation: str, topic: Topic) -> bool:
-    """End the hold if the stored offsets have reached the ends. Returns whether it ended."""
-    parameters = {"incarnation": incarnation, "topic": topic.name}
-    return connection.execute(_RELEASE, parameters).rowcount == 1
+    """End the hold if the live generation's offsets have reached the ends. Returns whether it
+    ended."""
+    live = connection.execute(_LIVE).scalar_one()
+    parameters = {"incarnation": incarnation, "topic": topic.name, "live": live}
+    release_ = text(_RELEASE.format(schema=schema_of(live)))
+    return connection.execute(release_, parameters).rowcount == 1
 
 
 def _another_postgres(origin: Any) -> str | None:
@@ -102,8 +115,23 @@ def _another_postgres(origin: Any) -> str | None:
     return None
 
 
-def _behind(committed: Mapping[int, int], stored: Mapping[int, int]) -> str | None:
-    missing = sum(max(0, offset - stored.get(p, 0)) for p, offset in committed.items())
+def _stored(connection: Connection, number: int, topic: Topic) -> dict[int, int]:
+    statement = text(_STORED.format(schema=schema_of(number)))
+    rows = connection.execute(statement, {"topic": topic.name})
+    return {row.partition: row.next_offset for row in rows}
+
+
+def _behind(
+    committed: Mapping[int, Mapping[int, int]], stored: Mapping[int, Mapping[int, int]]
+) -> str | None:
+    """A generation that has come or gone since Kafka was asked says nothing."""
+    missing = max(
+        (
+            sum(max(0, offset - stored[n].get(p, 0)) for p, offset in committed[n].items())
+            for n in committed.keys() & stored.keys()
+        ),
+        default=0,
+    )
     if not missing:
         return None
     return f"Postgres was restored: it lacks {missing} records of which Kafka was told"
@@ -125,7 +153,11 @@ _LOCK = text(
     " coalesce(held_since >= pg_postmaster_start_time(), false) AS held_here"
     " FROM origin o FOR UPDATE"
 )
-_STORED = text("SELECT partition, next_offset FROM offsets WHERE topic = :topic")
+_COMPARED = text("SELECT number FROM generations WHERE state IN ('live', 'standby')")
+# None of them is removed until the transaction ends.
+_KEEP_COMPARED = text("SELECT number FROM generations WHERE state IN ('live', 'standby') FOR SHARE")
+_LIVE = text("SELECT number FROM generations WHERE live")
+_STORED = "SELECT partition, next_offset FROM {schema}.offsets WHERE topic = :topic"
 _HOLD = text(
     f"UPDATE origin SET system_id = {_SYSTEM_ID}, timeline = {TIMELINE},"  # noqa: S608
     " held_since = clock_timestamp(), reason = :reason, ends = NULL"
@@ -138,10 +170,11 @@ _SET_ENDS = text(
     "UPDATE origin SET ends = cast(:ends AS jsonb) WHERE ends IS NULL"  # noqa: S608
     f" AND held_since = :since AND ({INCARNATION}) = :incarnation"
 )
-_RELEASE = text(
+_RELEASE = (
     "UPDATE origin SET held_since = NULL, reason = NULL, ends = NULL"  # noqa: S608
-    f" WHERE ends IS NOT NULL AND ({INCARNATION}) = :incarnation AND NOT EXISTS ("
-    "SELECT 1 FROM jsonb_each_text(ends) AS e LEFT JOIN offsets o"
+    f" WHERE ends IS NOT NULL AND ({INCARNATION}) = :incarnation"
+    " AND EXISTS (SELECT 1 FROM generations WHERE live AND number = :live) AND NOT EXISTS ("
+    "SELECT 1 FROM jsonb_each_text(ends) AS e LEFT JOIN {schema}.offsets o"
     " ON o.topic = :topic AND o.partition = e.key::int"
     " WHERE coalesce(o.next_offset, 0) < e.value::bigint)"
 )

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, text
 
 from rollcall_events import Record, Recorded, Statement
 from rollcall_events.postgres import Wire, array
+from rollcall_user_management.generations.locks import ITS_ROW
 
 RECOVER_AFTER = 5  # seconds until an admission not known to be in the log is appended again
 KEEP_ANSWERS = 24  # hours that the answer of a settled admission is kept for a repetition
@@ -21,7 +22,7 @@ FROM (SELECT a.event_id, v.*
       ORDER BY a.event_id FOR UPDATE OF a) v
 WHERE a.event_id = v.event_id;
 """
-PREPARE_SETTLE = """
+PREPARE_SETTLE = f"""
 PREPARE settle (uuid[], uuid[], int[], bigint[], timestamptz[]) AS
 UPDATE admissions a SET settled_at = clock_timestamp(),
   partition = coalesce(a.partition, v.partition), "offset" = coalesce(a."offset", v."offset"),
@@ -29,9 +30,10 @@ UPDATE admissions a SET settled_at = clock_timestamp(),
 FROM (SELECT a.event_id, v.*
       FROM unnest($1, $2, $3, $4, $5) AS v (of_key, id, partition, "offset", recorded_at)
       JOIN admissions a ON a.event_id = v.id AND a.key = v.of_key AND a.settled_at IS NULL
+      WHERE EXISTS (SELECT 1 FROM {ITS_ROW} AND live)
       ORDER BY a.event_id FOR UPDATE OF a) v
 WHERE a.event_id = v.event_id;
-"""
+"""  # noqa: S608  (constants)
 Places = Sequence[tuple[str, Recorded]]  # event ids and where they stand
 Passed = Sequence[tuple[str, str, Recorded]]  # keys and ids of events that the projection passed
 
@@ -44,7 +46,8 @@ def mark_appended(wire: Wire, places: Places) -> None:
 def settling(passed: Passed) -> Statement:
     """Release what the projection has applied or rejected; in its transaction, in order of ids.
 
-    Key and id are an event's identity: another's event under the same id settles nothing.
+    Key and id are an event's identity: another's event under the same id settles nothing. Nor does
+    a generation that is not live, at least if this comes after ENDING of generations/locks.py.
     """
     places = [(event_id, recorded) for _, event_id, recorded in passed]
     keys = array(key for key, _, _ in passed)

@@ -33,6 +33,7 @@ from rollcall_user_management.admission.origin import SESSION, TIMELINE
 from rollcall_user_management.admission.store import RECOVER_AFTER
 from rollcall_user_management.domain.decide import Claim
 from rollcall_user_management.domain.state import Role, User
+from rollcall_user_management.generations.locks import ITS_ROW, SHARE
 from rollcall_user_management.readstore import USER_COLUMNS
 
 LOCK_TIMEOUT = 1.0  # seconds for another's locks, which only a stalled process keeps that long
@@ -91,10 +92,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Reading:
-    """incarnation: which Postgres this is (origin.py). held: nothing may be admitted to it yet."""
+    """incarnation: which Postgres this is (origin.py). held: nothing may be admitted to it yet.
+    moved: another generation of the read store is live than the one that was read."""
 
     incarnation: str
     held: bool
+    moved: bool
     facts: Sequence[Facts]
 
 
@@ -132,7 +135,8 @@ SELECT {USER_COLUMNS}, {PENDING}, {USER_ROLES},
   EXISTS (SELECT 1 FROM parked s WHERE s.key IN (w.key, w.reference)) AS parked,
   others.taken, others.for_now,
   (SELECT current_setting('rollcall.session') || '/' || {TIMELINE}) AS incarnation,
-  EXISTS (SELECT 1 FROM origin WHERE held_since IS NOT NULL) AS held
+  EXISTS (SELECT 1 FROM origin WHERE held_since IS NOT NULL) AS held,
+  NOT EXISTS (SELECT 1 FROM {ITS_ROW} AND live) AS moved
 FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
      AS w (command_id, collection, key, claim, field, value, reference, n)
 LEFT JOIN users u ON u.id = w.key
@@ -167,7 +171,7 @@ INSERT INTO answers (command_id, fingerprint, answer) SELECT * FROM unnest($1, $
 """  # noqa: S608  (constants)
 
 _READ = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE lock_all (%s);"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; {SHARE}; EXECUTE lock_all (%s);"
     " EXECUTE facts (%s, %s, %s, %s, %s, %s, %s)"
 )
 _ADMIT = "EXECUTE admit (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s); "
@@ -175,7 +179,7 @@ _KEEP = "EXECUTE keep (%s, %s, %s); "
 
 
 def connect(engine: Engine) -> Wire:
-    """A session for groups."""
+    """A session for groups, on the generation that the engine's connections see first."""
     return Wire(engine, _PREPARE)
 
 
@@ -196,7 +200,7 @@ def read(wire: Wire, questions: Sequence[Question]) -> Reading:
     )
     roles = _roles(wire, questions)
     facts = [_facts(q, row, roles) for q, row in zip(questions, rows, strict=True)]
-    return Reading(rows[0].incarnation, rows[0].held, facts)
+    return Reading(rows[0].incarnation, rows[0].held, rows[0].moved, facts)
 
 
 def commit(

@@ -38,6 +38,7 @@ from rollcall_user_management.domain.errors import (
 from rollcall_user_management.queries.cursor import InvalidCursor
 from rollcall_user_management.queries.fields import InvalidField
 from rollcall_user_management.queries.positions import MomentNotReached, ReadStoreBehind, WrongTopic
+from rollcall_user_management.readstore import NotServing
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ _PROBLEMS: Mapping[type[BaseException], Callable[..., Problem]] = {
     Stalled: lambda e: Problem(
         StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "this replica stalled; nothing was done"
     ),
+    NotServing: lambda e: Problem(StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", f"{e}"),
     StoreTooSlow: lambda e: Problem(  # not UNAVAILABLE: asking again at once would wait again
         StatusCode.DEADLINE_EXCEEDED,
         "STORE_UNAVAILABLE",

@@ -79,7 +79,7 @@ class GrpcServer:
         command: Handle,
         commands: HandleAll,
         query: Handle,
-        operators: Service,
+        operators: Sequence[Service],
     ):
         self.failed = threading.Event()
         self._address = f"{host}:{port}"
@@ -119,14 +119,15 @@ class GrpcServer:
         queries_pb2_grpc.add_UserQueryServiceServicer_to_server(
             _servicer(queries_pb2_grpc.UserQueryServiceServicer, self._query), self._server
         )
-        self._operators.add(self._server)
+        for service in self._operators:
+            service.add(self._server)
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for name in (
             "",
             "rollcall.users.v1.UserCommandService",
             "rollcall.users.v1.UserQueryService",
-            self._operators.name,
+            *(service.name for service in self._operators),
         ):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self._server.add_insecure_port(self._address)

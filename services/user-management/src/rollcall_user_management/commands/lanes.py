@@ -18,7 +18,6 @@ from typing import Any
 
 import psycopg2
 from psycopg2.errors import LockNotAvailable
-from sqlalchemy import Engine
 
 from rollcall_events import LogUnavailable, Publisher, Recorded
 from rollcall_events.postgres import STORE_ERRORS, Wire, is_store_trouble
@@ -29,7 +28,6 @@ from rollcall_user_management.admission.transaction import (
     Facts,
     Reading,
     commit,
-    connect,
     read,
     rollback,
 )
@@ -43,6 +41,7 @@ from rollcall_user_management.commands.judging import (
     fingerprint,
     question_of,
 )
+from rollcall_user_management.readstore import NotServing
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +60,10 @@ class StoreBehindLog(Exception):
 
 class Stalled(Exception):
     """Nothing was done: this process did not run for a while (pulse.py)."""
+
+
+class _Moved(Exception):
+    """Another generation of the read store is live: nothing that was read can be decided on."""
 
 
 class OutcomeUnknown(Exception):
@@ -111,6 +114,7 @@ class Ticket:
 class Lanes:
     """Component: the threads that admit commands and hand their events to the publisher.
 
+    connect: a session on the live generation; raises NotServing. moved: told that this is another.
     mark: told of every admission that is in the log. topic_id: Kafka's id of the topic, None
     while it is not known. verified: whether an incarnation of Postgres is known to hold all that
     the log was told of. stalled: whether this process may be behind what it is asked for.
@@ -118,7 +122,8 @@ class Lanes:
 
     def __init__(
         self,
-        engine: Engine,
+        connect: Callable[[], Wire],
+        moved: Callable[[], None],
         publisher: Publisher,
         mark: Mark,
         topic_id: Callable[[], str | None],
@@ -126,7 +131,8 @@ class Lanes:
         stalled: Callable[[], bool],
     ):
         self.failed = threading.Event()
-        self._engine = engine
+        self._connect = connect
+        self._moved = moved
         self._publisher = publisher
         self._mark = mark
         self._topic_id = topic_id
@@ -186,11 +192,24 @@ class Lanes:
     def _handle(self, wire: Wire | None, group: list[Ticket]) -> Wire | None:
         """Returns the session if it is good for another group."""
         try:
-            wire = wire or connect(self._engine)
+            wire = wire or self._connect()
             self._admit(wire, group)
+        except NotServing as error:
+            self._end(group, error)
+        except _Moved:
+            self._begin_anew(wire, group)
+            return None
         except STORE_ERRORS as error:
             return self._after(error, _rolled_back(wire), group)
         return wire
+
+    def _begin_anew(self, wire: Wire | None, group: list[Ticket]) -> None:
+        """On the generation that has become live, with a session of it."""
+        if wire is not None:
+            wire.close()
+        self._moved()
+        with self._changed:
+            self._queue.extendleft(reversed(group))
 
     def _after(self, error: Exception, wire: Wire | None, group: list[Ticket]) -> Wire | None:
         """Postgres is away, or refused the group as a whole, perhaps because of one command."""
@@ -207,6 +226,8 @@ class Lanes:
     def _admit(self, wire: Wire, group: list[Ticket]) -> None:
         questions = [ticket.question for ticket in group]
         reading = read(wire, questions)
+        if reading.moved:
+            raise _Moved
         topic_id = self._topic_id()
         if topic_id is None or not self._publisher.available:
             self._only_kept(wire, group, reading, LogUnavailable("no broker answers"))

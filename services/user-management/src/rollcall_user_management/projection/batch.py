@@ -15,6 +15,7 @@ from rollcall_user_management.admission.store import settling
 from rollcall_user_management.domain.decide import Aggregate
 from rollcall_user_management.domain.evolve import evolve
 from rollcall_user_management.domain.state import Role, Stamp, User
+from rollcall_user_management.generations.locks import ENDING
 from rollcall_user_management.projection import tables
 from rollcall_user_management.projection.changes import changes
 from rollcall_user_management.projection.spans import Spans
@@ -76,14 +77,15 @@ def begin(wire: Wire, events: Sequence[Event]) -> Batch:
 
 
 def end(batch: Batch, rejections: Sequence[Rejection]) -> Sequence[Statement]:
-    """Everything that is to be written, and what releases the admissions of events that have
-    come by."""
+    """Everything that is to be written, and at last what releases the admissions of events that
+    have come by, if the generation is the live one."""
     _reject(batch, rejections)
     statements = [
         *tables.saving_users(batch.before, batch.after),
         *tables.saving_roles(batch.after),
         *tables.saving_assignments(batch.spans),
         *tables.saving_history(batch.history),
+        ENDING,
     ]
     if batch.settled:
         statements.append(settling(batch.settled))

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from rollcall_events import EVENT_TYPES, Event, Handler, Subscription
 from rollcall_user_management.admission.store import PREPARE_SETTLE
+from rollcall_user_management.generations.locks import PREPARE_ENDING
 from rollcall_user_management.projection import tables
 from rollcall_user_management.projection.batch import Batch, begin, end
+from rollcall_user_management.readstore import group_of, number_of
 from rollcall_user_management.settings import SCHEMA
 
 
@@ -19,13 +21,13 @@ HANDLERS: Mapping[str, Handler] = dict.fromkeys(EVENT_TYPES, project)
 def subscription(schema: str) -> Subscription:
     """The projection into one generation of the read store."""
     return Subscription(
-        group="user-management",
+        group=group_of(number_of(schema)),
         schema=schema,
         topic="users",
         handlers=HANDLERS,
         begin=begin,
         end=end,
-        prepare=tables.PREPARE + PREPARE_SETTLE,
+        prepare=tables.PREPARE + PREPARE_ENDING + PREPARE_SETTLE,
         owner=True,
         announce=True,
         discards=f"{SCHEMA}.discards",

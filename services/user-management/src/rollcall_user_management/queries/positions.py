@@ -64,11 +64,13 @@ class Positions:
         self._thread = threading.Thread(target=self._run, name="positions", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        if self._thread.ident is None:  # a generation may become live more than once
+            self._thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join(timeout=3)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=3)
 
     def topic_id(self) -> str | None:
         """Kafka's id of the topic; None while it is not known to be the read store's."""

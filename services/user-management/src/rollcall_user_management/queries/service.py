@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError
@@ -29,30 +30,40 @@ QUERIES: Mapping[type[Any], Callable[[Connection, Any], Any]] = {
 }
 
 
-class QueryService:
-    """Answers queries; blocking work runs on `executor`."""
+class Generation(Protocol):
+    """What is read, and how far it has come."""
 
-    def __init__(self, engine: Engine, executor: Executor, positions: Positions):
-        self._engine = engine
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def positions(self) -> Positions: ...
+
+
+class QueryService:
+    """Answers queries from the generation that is live when they come; blocking work runs on
+    `executor`."""
+
+    def __init__(self, live: Callable[[], Generation], executor: Executor):
+        self._live = live
         self._executor = executor
-        self._positions = positions
 
     async def answer(self, request: Any) -> Any:
         """Raises InvalidField, InvalidCursor, NotFound, SequenceParked, WrongTopic,
-        ReadStoreBehind, MomentNotReached."""
+        ReadStoreBehind, MomentNotReached, NotServing."""
         _check(request)
-        await self._positions.passed(request.after, DEADLINE)
+        live = self._live()
+        await live.positions.passed(request.after, DEADLINE)
         if (moment := _moment(request)) is not None:
-            await self._positions.reached(moment, DEADLINE, self._ask_all)
+            await live.positions.reached(moment, DEADLINE, partial(self._ask_all, live))
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._read, request)
+        return await loop.run_in_executor(self._executor, self._read, live.engine, request)
 
-    async def _ask_all(self) -> None:
+    async def _ask_all(self, live: Generation) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._executor, self._positions.ask_all)
+        await loop.run_in_executor(self._executor, live.positions.ask_all)
 
-    def _read(self, request: Any) -> Any:
-        with self._engine.connect() as connection:
+    def _read(self, engine: Engine, request: Any) -> Any:
+        with engine.connect() as connection:
             try:
                 return QUERIES[type(request)](connection, request)
             except DataError:  # a value that Postgres cannot read: only a cursor holds any

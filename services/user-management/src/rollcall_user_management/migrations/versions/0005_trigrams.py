@@ -6,7 +6,7 @@ pg_trgm is trusted: whoever may create in the database may create it.
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:

@@ -1,0 +1,1 @@
+"""The generations of the read store: filled beside each other, and one of them live."""
