@@ -43,7 +43,7 @@ from rollcall_user_management.readstore import LAYOUT
 _NEAR = 1_000  # records that it may be behind before the live one is held for it
 _HOLD = 1.0  # seconds that the live generation waits for the new one
 _LOOK = 0.02  # seconds between looks
-_LOCK_NOT_AVAILABLE = "55P03"
+_NO_LOCK = ("55P03", "40P01")  # what Postgres says of one that is not to be had, and of a deadlock
 
 
 class CannotUse(Exception):
@@ -72,9 +72,9 @@ def use(engine: Engine, number: int, within: float) -> None:
         with engine.begin() as connection:
             _take_over(connection, number)
     except OperationalError as error:
-        if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+        if getattr(error.orig, "pgcode", None) not in _NO_LOCK:
             raise
-        raise CannotUse("somebody stalls with a lock that this needs: try again") from error
+        raise CannotUse("somebody keeps a lock that this needs: try again") from error
 
 
 def _take_over(connection: Connection, number: int) -> None:

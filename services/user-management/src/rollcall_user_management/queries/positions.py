@@ -177,10 +177,7 @@ class Positions:
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(f"LISTEN {self._schema}"))
             rows = connection.execute(
-                text(
-                    "SELECT partition, next_offset, topic_id, at_end FROM offsets"
-                    " WHERE topic = 'users'"
-                )
+                text("SELECT partition, next_offset, topic_id, at_end FROM offsets")
             ).all()
             if rows:
                 self._store_id = rows[0].topic_id
