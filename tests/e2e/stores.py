@@ -11,13 +11,12 @@ from e2e.local_platform import Platform
 from rollcall_local import credentials, postgres
 from rollcall_local.home import Home
 
-_READ_STORE = "user_management_g1"
-
 
 def rows(platform: Platform, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """The rows of a query on the read store, as the superuser."""
     with closing(_connect(platform)) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SET search_path = {_READ_STORE}")
+        cursor.execute("SELECT number FROM user_management.generations WHERE live")
+        cursor.execute(f"SET search_path = user_management_g{cursor.fetchone()[0]}")
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rollcall_cli import deliveries, events, exits, load, mail, parked, users
+from rollcall_cli import deliveries, events, exits, load, mail, parked, rebuild, users
 from rollcall_cli.lifecycle import clean, down, up
 from rollcall_cli.output import Output
 from rollcall_cli.scale import scale
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Handler] = {
     "logs": logs,
     "mail": mail.run,
     "parked": parked.run,
+    "rebuild": rebuild.run,
     "status": status,
     "scale": scale,
     "users": users.run,
@@ -64,6 +65,10 @@ def parser() -> argparse.ArgumentParser:
     deliveries.add_actions(commands.add_parser("deliveries", help=deliveries.HELP), machine)
     parked.add_actions(commands.add_parser("parked", help=parked.HELP), machine)
     users.add_actions(commands.add_parser("users", help=users.HELP), machine)
+    rebuilding = commands.add_parser(
+        "rebuild", help=rebuild.HELP, description=rebuild.HELP, parents=[machine]
+    )
+    rebuild.add_actions(rebuilding, machine)
     mail.add_actions(commands.add_parser("mail", help=mail.HELP), machine)
     return root
 

@@ -33,7 +33,7 @@ def platform_status(home: Home) -> tuple[dict[str, Any], list[str]]:
         "services": services,
         "parts": known["parts"],
     }
-    notices = [*_parked(known["services"], reports), known["notice"]]
+    notices = [*_parked(known["services"], reports), *_filling(reports), known["notice"]]
     return document, [notice for notice in notices if notice]
 
 
@@ -46,6 +46,12 @@ def _parked(
         sequences = max((counts.get("sequences", 0) for counts in said), default=0)
         if sequences:
             yield f"{service['name']} holds events of {sequences} users or roles: rollcall parked"
+
+
+def _filling(reports: dict[str, dict[str, Any]]) -> Iterator[str | None]:
+    """A line for each generation of the read store that is being filled."""
+    for number in sorted({n for said in reports.values() for n in said.get("filling") or ()}):
+        yield f"generation {number} of the read store is being filled: rollcall rebuild list"
 
 
 async def _reports(services: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

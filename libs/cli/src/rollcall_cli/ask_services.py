@@ -18,6 +18,10 @@ class NotThere(PlatformError):
     """The service has no such thing."""
 
 
+class NotNow(PlatformError):
+    """Something is in the way, as the message says."""
+
+
 def channels(home: Home, services: Iterable[str]) -> Iterator[tuple[str, grpc.Channel]]:
     """To one replica of each, closed when the next is asked for. Raises NotRunning."""
     for service in services:
@@ -37,7 +41,7 @@ def channel(home: Home, service: str) -> Iterator[grpc.Channel]:
 
 
 def call(service: str, rpc: Callable[..., Any], request: Any) -> Any:
-    """Raises NotRunning, NotThere or another PlatformError."""
+    """Raises NotRunning, NotThere, NotNow or another PlatformError."""
     try:
         return rpc(request, timeout=_WITHIN)
     except grpc.RpcError as error:
@@ -47,5 +51,7 @@ def call(service: str, rpc: Callable[..., Any], request: Any) -> Any:
                 raise NotRunning(said) from None
             case grpc.StatusCode.NOT_FOUND:
                 raise NotThere(said) from None
+            case grpc.StatusCode.FAILED_PRECONDITION:
+                raise NotNow(said) from None
             case _:
                 raise PlatformError(said) from None
