@@ -7,11 +7,12 @@ and its reasons are kept in the audit trail.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache, partial
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.struct_pb2 import Struct, Value
@@ -32,6 +33,8 @@ _RFC_3339 = re.compile(
     r"(?P<zone>[Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
+_AS_WE_WRITE_IT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)  # format_time
+_KEYS = 10_000  # kept, of those that came last: what hashing one costs is noticed
 _LAST_MS = 253_370_764_800_000  # the year 9999
 
 
@@ -98,7 +101,9 @@ def encode(event: UnpublishedEvent, topic: str) -> Record:
 def decode(record: RawRecord, partitions: int) -> Event:
     """The event of a record, of a present type. Raises Malformed, or UnknownType."""
     headers = _headers(record.headers)
-    key = _key(record, partitions)
+    key, home = _key(record.key or b"", partitions)
+    if home != record.partition:
+        raise Malformed("wrong partition for the key")
     type_name = headers.get("ce_type", "")
     if headers.get("ce_specversion") != "1.0" or not type_name:
         raise Malformed("not a CloudEvent 1.0 in binary mode")
@@ -134,7 +139,7 @@ def check_readable(event: UnpublishedEvent, record: Record) -> None:
     """Raise Malformed where `decode` would refuse the record of this event for what is in it, but
     for its size."""
     _headers(record.headers)
-    _check_message(event.message, EVENT_TYPES[event.type], event.key)
+    _check_message(event.message, record.value, EVENT_TYPES[event.type], event.key)
 
 
 def moment_of(timestamp_ms: int) -> datetime:
@@ -147,8 +152,19 @@ def format_time(moment: datetime) -> str:
 
 
 def _headers(pairs: Sequence[tuple[str, bytes | None]] | None) -> Mapping[str, str]:
+    """The headers that are read, perhaps among others."""
     if pairs is None:
         raise Malformed("a header name is not UTF-8")
+    values = [value for _, value in pairs if value is not None]
+    joined = b"\0".join(values)
+    if len(values) == len(pairs) and len(joined) <= MAX_HEADER_BYTES and joined.isascii():
+        texts = joined.decode().split("\0")
+        if len(texts) == len(pairs):  # so none contains NUL, and nothing is left to be checked
+            return {name: text for (name, _), text in zip(pairs, texts, strict=True)}
+    return _headers_one_by_one(pairs)
+
+
+def _headers_one_by_one(pairs: Sequence[tuple[str, bytes | None]]) -> Mapping[str, str]:
     headers = {}
     for name, value in pairs:
         if value is None or not name.startswith(("ce_", "trace", "content-type")):
@@ -162,21 +178,20 @@ def _headers(pairs: Sequence[tuple[str, bytes | None]] | None) -> Mapping[str, s
     return headers
 
 
-def _key(record: RawRecord, partitions: int) -> str:
-    try:
-        key = (record.key or b"").decode()
-    except UnicodeDecodeError:
-        key = ""
-    if not is_uuid(key):
+@lru_cache(_KEYS)
+def _key(key: bytes, partitions: int) -> tuple[str, int]:
+    """The key as text, and the partition it belongs in."""
+    if not (key.isascii() and is_uuid(key.decode())):
         raise Malformed("the key is not a UUID")
-    if partition_of(key.encode(), partitions) != record.partition:
-        raise Malformed("wrong partition for the key")
-    return key
+    return key.decode(), partition_of(key, partitions)
 
 
 def _time(text: str | None) -> datetime:
-    matched = _RFC_3339.fullmatch(text or "")
+    text = text or ""
     try:
+        if _AS_WE_WRITE_IT.fullmatch(text):
+            return datetime.fromisoformat(text)
+        matched = _RFC_3339.fullmatch(text)
         if matched is None:
             raise ValueError
         second = "59" if matched["second"] == "60" else matched["second"]  # a leap second
@@ -199,22 +214,21 @@ def _sequence(text: str | None) -> int | None:
 def _message(value: bytes | None, type_: EventType, key: str) -> Message:
     if value is None or len(value) > MAX_VALUE_BYTES:
         raise Malformed("the value is absent or too large")
-    message = type_.message()
     try:
-        message.ParseFromString(value)
+        message = type_.message.FromString(value)
     except DecodeError:
         raise Malformed("the value does not decode") from None
-    _check_message(message, type_, key)
+    _check_message(message, value, type_, key)
     return message
 
 
-def _check_message(message: Message, type_: EventType, key: str) -> None:
+def _check_message(message: Message, value: bytes, type_: EventType, key: str) -> None:
     if getattr(message, type_.id_field) != key:
         raise Malformed("the key disagrees with the message")
     for name in _other_ids(type_):
         if not is_uuid(getattr(message, name)):
             raise Malformed(f"the field {name} is not a UUID")
-    check_storable(message)
+    check_storable(message, texts=len(value) > MAX_TEXT_BYTES or b"\0" in value)
 
 
 @cache
@@ -224,40 +238,77 @@ def _other_ids(type_: EventType) -> Sequence[str]:
     return [name for name in names if name.endswith("_id") and name != type_.id_field]
 
 
-def check_storable(message: Message) -> None:
+def check_storable(message: Message, texts: bool = True) -> None:
     """Raise Malformed for what protobuf can carry and a store cannot: NUL in a text, an index
-    entry that is too long, a number that is no JSON number. The limits are every group's."""
+    entry that is too long, a number that is no JSON number. The limits are every group's.
+
+    texts: false where its fields' texts are known to be good."""
     if isinstance(message, Struct):
         _check_struct(message)
         return
-    for field, value in message.ListFields():
-        if isinstance(value, Message):
-            check_storable(value)
-        elif field.type == field.TYPE_STRING:
-            for text in [value] if isinstance(value, str) else value:
-                _check_text(text, field.name)
-        elif field.enum_type is not None and value not in field.enum_type.values_by_number:
-            raise Malformed(f"the field {field.name} has an unknown value")
+    for name, check in _checks(message.DESCRIPTOR, texts):
+        check(message, name)
 
 
-def _check_text(text: str, name: str) -> None:
+_Check = Callable[[Message, str], None]
+
+
+@cache
+def _checks(descriptor: Descriptor, texts: bool) -> Sequence[tuple[str, _Check]]:
+    """The fields of a message that can hold such a thing, and what looks for it in each."""
+    checks: list[tuple[str, _Check]] = []
+    for field in sorted(descriptor.fields, key=lambda field: field.number):
+        if field.type == field.TYPE_STRING:
+            if texts:
+                checks.append((field.name, _check_texts if field.is_repeated else _check_text))
+        elif field.type == field.TYPE_MESSAGE and not field.is_repeated:
+            checks.append((field.name, partial(_check_below, texts)))
+        elif field.enum_type is not None:
+            known = frozenset(field.enum_type.values_by_number)
+            checks.append((field.name, partial(_check_enum, known)))
+    return checks
+
+
+def _check_below(texts: bool, message: Message, name: str) -> None:
+    if message.HasField(name):
+        check_storable(getattr(message, name), texts)
+
+
+def _check_enum(known: Container[int], message: Message, name: str) -> None:
+    if getattr(message, name) not in known:
+        raise Malformed(f"the field {name} has an unknown value")
+
+
+def _check_text(message: Message, name: str) -> None:
+    text = getattr(message, name)
     long = len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES
     if long or "\0" in text:
         raise Malformed(f"the field {name} is too long or contains NUL")
 
 
+def _check_texts(message: Message, name: str) -> None:
+    for text in getattr(message, name):
+        if len(text.encode()) > MAX_TEXT_BYTES or "\0" in text:
+            raise Malformed(f"the field {name} is too long or contains NUL")
+
+
 def _check_struct(struct: Struct) -> None:
-    pending = [Value(struct_value=struct)]
+    pending = _inside(struct)
     while pending:
         value = pending.pop()
         kind = value.WhichOneof("kind")
         if kind == "struct_value":
-            pending += value.struct_value.fields.values()
-            if any("\0" in name for name in value.struct_value.fields):
-                raise Malformed("a name contains NUL")
+            pending += _inside(value.struct_value)
         elif kind == "list_value":
             pending += value.list_value.values
         elif kind is None or (kind == "number_value" and not math.isfinite(value.number_value)):
             raise Malformed("a value is no JSON value")
         elif kind == "string_value" and "\0" in value.string_value:
             raise Malformed("a value contains NUL")
+
+
+def _inside(struct: Struct) -> list[Value]:
+    fields = struct.fields
+    if any("\0" in name for name in fields):
+        raise Malformed("a name contains NUL")
+    return list(fields.values())

@@ -7,6 +7,7 @@ type; the old one moves to the table of upcasters.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from google.protobuf.message import Message
 
@@ -33,7 +34,7 @@ class EventType:
     lifecycle: Lifecycle
     versioned: bool = True  # a fact without a version raises no version
 
-    @property
+    @cached_property
     def id_field(self) -> str:
         """The message's field that holds the aggregate's id."""
         return self.collection.removesuffix("s") + "_id"
