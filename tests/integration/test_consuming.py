@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -149,7 +148,7 @@ def test_a_stale_owner_changes_nothing(store: Engine) -> None:
 
     def attempt(start: int) -> None:
         with connect(store, subscription) as wire:
-            apply(wire, subscription, [replace(record, offset=start)], {3: start}, 50)
+            apply(wire, subscription, [record._replace(offset=start)], {3: start}, 50)
 
     with pytest.raises(StaleOwner):
         attempt(7)

@@ -80,7 +80,7 @@ def raw(record: Record, **changes: Any) -> RawRecord:
     read = RawRecord(
         record.topic, partition, 5, record.key, record.value, record.headers, 1_795_000_000_123
     )
-    return replace(read, **changes)
+    return read._replace(**changes)
 
 
 def with_header(record: Record, name: str, value: bytes | None) -> RawRecord:

@@ -8,9 +8,9 @@ and its reasons are kept in the audit trail.
 import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
+from typing import NamedTuple
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.empty_pb2 import Empty
@@ -38,8 +38,7 @@ _KEYS = 10_000  # kept, of those that came last: what hashing one costs is notic
 _LAST_MS = 253_370_764_800_000  # the year 9999
 
 
-@dataclass(frozen=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """A record as a client read it. timestamp_ms: the broker's append time."""
 
     topic: str
@@ -144,7 +143,9 @@ def check_readable(event: UnpublishedEvent, record: Record) -> None:
 
 def moment_of(timestamp_ms: int) -> datetime:
     """Never an error, whatever a producer wrote where the broker keeps the producer's time."""
-    return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)
+    if not 0 <= timestamp_ms <= _LAST_MS:
+        timestamp_ms = min(max(timestamp_ms, 0), _LAST_MS)
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)
 
 
 def format_time(moment: datetime) -> str:

@@ -1,20 +1,31 @@
-"""What surrounds a domain event: who, when, why, and where in the log it stands."""
+"""What surrounds a domain event: who, when, why, and where in the log it stands.
+
+Nothing here is changed once it is made, which type checkers know. At run time nothing hinders it,
+because a consumer makes some of these for each record: a frozen dataclass takes three times as
+long to make as one that is not, and a named tuple is faster still.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, TypeVar, dataclass_transform
 
 from google.protobuf.message import Message
 
+T = TypeVar("T")
 Headers = tuple[tuple[str, bytes], ...]
 
 IMPORTS = "/imports/"  # and a label: the source of the events of an import
 
 
-@dataclass(frozen=True, order=True)
-class Position:
+class Position(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _unchanging(cls: type[T]) -> type[T]:
+    return dataclass(kw_only=True)(cls)
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Record:
     headers: Headers
 
 
-@dataclass(frozen=True, kw_only=True)
+@_unchanging
 class UnpublishedEvent:
     """An event before it is in the log. `key` is the aggregate's id, a UUID in canonical form."""
 
@@ -63,7 +74,7 @@ class UnpublishedEvent:
         return self.source.startswith(IMPORTS)
 
 
-@dataclass(frozen=True, kw_only=True)
+@_unchanging
 class Event(UnpublishedEvent):
     """An event as it was read from the log."""
 
