@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rollcall_events.codec import Malformed, RawRecord, UnknownType, decode
 from rollcall_events.envelope import Event, Position
@@ -55,8 +56,7 @@ class Outcome:
         return Outcome(**{k: v + getattr(other, k) for k, v in vars(self).items()})
 
 
-@dataclass(frozen=True)
-class Life:
+class Life(NamedTuple):
     """What the log has made of a key: an aggregate of this collection, living or deleted."""
 
     collection: str
@@ -137,7 +137,7 @@ class _Folding:
     def __init__(self, known: Known, failures: Mapping[Position, Failure], outcome: Outcome):
         self.folded = Folded()
         self._discarded = known.discarded
-        self._seen = set(known.seen)
+        self._seen = known.seen
         self._held = set(known.held)
         self._lives = dict(known.lives)
         self._failures = failures
@@ -146,7 +146,7 @@ class _Folding:
     def take(self, record: RawRecord, item: Decoded) -> None:
         if isinstance(item, Rejection):
             self._reject(item)
-        elif (item.key, item.id) in self._seen:
+        elif (item.key, item.id) in self._seen or (item.key, item.id) in self.folded.seen:
             self._outcome.duplicates += 1
         elif item.key in self._held:
             self.folded.held.append(Held(record, item, None))
@@ -174,7 +174,6 @@ class _Folding:
         self._outcome.rejected += 1
 
     def _remember(self, record: RawRecord, event: Event) -> None:
-        self._seen.add((event.key, event.id))
         self.folded.seen[event.key, event.id] = record
 
     def _rejection(self, record: RawRecord, event: Event) -> Rejection | None:
