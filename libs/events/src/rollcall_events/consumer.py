@@ -173,10 +173,10 @@ class Consumer:
         try:
             self._turns(session, topic)
         finally:
-            session.close()
             if self._wire is not None:
                 self._wire.close()
                 self._wire = None
+            session.close()
 
     def _turns(self, session: Session, topic: Topic) -> None:
         reported = 0.0

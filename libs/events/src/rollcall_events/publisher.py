@@ -13,6 +13,7 @@ from google.protobuf.message import Message as ProtobufMessage
 from rollcall_events.codec import encode, moment_of
 from rollcall_events.envelope import Position, Record, Recorded, UnpublishedEvent
 from rollcall_events.ids import uuid7
+from rollcall_events.lost import is_lost
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.types import type_of
 
@@ -46,18 +47,22 @@ def event_of(message: ProtobufMessage, source: str, **envelope: Any) -> Unpublis
 class Publisher:
     """Appends events to one topic. Thread-safe; `start` before the first publish.
 
-    `failed` is set when the client is dead for good and the process has to be replaced.
+    `failed` is set when the client is dead for good and the process has to be replaced. One that
+    is lost is replaced by itself.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str, source: str):
         self.failed = threading.Event()
+        self._settings = settings
         self._topic = topic
         self._source = source
         self._down = threading.Event()
         self._in_flight: dict[Future[Recorded], float] = {}  # sent when; the oldest comes first
         self._lock = threading.Lock()  # of what is in flight
         self._stopping = threading.Event()
-        self._producer = Producer(settings.producer() | {"error_cb": self._on_error}, logger=log)
+        self._lost = False
+        self._sending = threading.Lock()  # by the producer of the moment
+        self._producer = self._connect()
         self._thread = threading.Thread(target=self._poll, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -101,13 +106,14 @@ class Publisher:
         with self._lock:
             self._in_flight[future] = time.monotonic()
         try:
-            self._producer.produce(
-                record.topic,
-                key=record.key,
-                value=record.value,
-                headers=list(record.headers),
-                on_delivery=lambda error, message: self._delivered(future, error, message),
-            )
+            with self._sending:
+                self._producer.produce(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=list(record.headers),
+                    on_delivery=lambda error, message: self._delivered(future, error, message),
+                )
         except BufferError:
             self._landed(future)
             raise LogUnavailable("the send queue is full") from None
@@ -130,11 +136,30 @@ class Publisher:
         try:
             while not self._stopping.is_set():
                 self._producer.poll(0.5)
+                if self._lost:
+                    self._replace()
                 if self._down.is_set():
                     self._probe()
         except Exception:  # nothing would resolve any more: better replaced than silently deaf
             log.exception("the publisher ended")
             self.failed.set()
+
+    def _connect(self) -> Producer:
+        callbacks = {"error_cb": self._on_error, "stats_cb": self._on_statistics}
+        return Producer(self._settings.producer() | callbacks, logger=log)
+
+    def _replace(self) -> None:
+        """Go on with a new client. What the lost one still has ends as not acknowledged."""
+        log.warning("the producer has lost every broker, and is replaced")
+        lost, fresh = self._producer, self._connect()
+        with self._sending:
+            self._producer = fresh
+        lost.purge()
+        lost.flush(1)  # calls back; nothing is sent any more
+        self._lost = False
+
+    def _on_statistics(self, statistics: str) -> None:
+        self._lost = is_lost(statistics)
 
     def _probe(self) -> None:
         try:

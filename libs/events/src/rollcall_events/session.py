@@ -6,6 +6,7 @@ wrong, and the session ends so that a new one begins from the stored offsets.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -15,11 +16,13 @@ from confluent_kafka import Consumer as Client
 from sqlalchemy import Engine, text
 
 from rollcall_events.codec import RawRecord
+from rollcall_events.lost import is_lost
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.topic import Topic
 
 log = logging.getLogger(__name__)
 
+CLOSE_WITHIN = 5.0  # seconds; a client that waits for its coordinator to commit takes up to 45
 _ENDS_WITHIN = 1.0  # seconds
 COMMIT_INTERVAL = 0.5  # seconds; Kafka's committed offsets only serve lag metrics
 
@@ -59,7 +62,9 @@ class Session:
         self._uncommitted: dict[int, int] = {}
         self._committed_at = 0.0
         self._paused = False
-        self._client = Client(settings.consumer(group) | {"error_cb": self._on_error}, logger=log)
+        self._lost = False
+        callbacks = {"error_cb": self._on_error, "stats_cb": self._on_statistics}
+        self._client = Client(settings.consumer(group) | callbacks, logger=log)
         self._client.subscribe(
             [topic.name],
             on_assign=self._on_assign,
@@ -116,7 +121,7 @@ class Session:
         places = [TopicPartition(self._topic.name, p, o) for p, o in self._uncommitted.items()]
         self._uncommitted.clear()
         self._committed_at = time.monotonic()
-        if places:
+        if places and not self._lost:  # or closing would wait for a coordinator
             try:
                 self._client.commit(offsets=places, asynchronous=True)
             except KafkaException as error:
@@ -143,9 +148,14 @@ class Session:
         return {place.partition: place.offset for place in answered if place.error is None}
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group. Raises SessionOver, fatal, if the client does not end in time: it may
+        still hold what it held."""
         self.commit()
-        self._client.close()
+        closing = threading.Thread(target=self._client.close, name="closing", daemon=True)
+        closing.start()
+        closing.join(CLOSE_WITHIN)
+        if closing.is_alive():
+            raise SessionOver("the client does not close", fatal=True)
 
     def _held(self) -> list[TopicPartition]:
         return [TopicPartition(self._topic.name, p) for p in self.positions]
@@ -206,6 +216,14 @@ class Session:
             self._trouble = SessionOver(error.name(), fatal=True)
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             log.warning("no broker answers")
+
+    def _on_statistics(self, statistics: str) -> None:
+        try:
+            if is_lost(statistics):
+                self._lost = True
+                self._trouble = SessionOver("the client has lost every broker")
+        except Exception as error:  # noqa: BLE001  (a callback must not raise)
+            self._trouble = error
 
 
 def is_fatal(error: KafkaError) -> bool:

@@ -1,11 +1,13 @@
 """How to reach Kafka, and the client settings that the guarantees rest on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rollcall_events.security import Security
 
+# Seconds between looks at a client's statistics, which alone tell of one that is lost (lost.py).
+_LOOK = 3.0
 DELIVERY_TIMEOUT = 30.0  # seconds after which an append is in the log or never will be
 
 
@@ -16,7 +18,7 @@ class KafkaSettings:
     bootstrap_servers: str
     client_id: str = "rollcall"
     group_protocol: str = "consumer"
-    security: Security = Security()
+    security: Security = field(default_factory=Security)
 
     @classmethod
     def from_env(cls, variables: Mapping[str, str]) -> "KafkaSettings":
@@ -53,6 +55,7 @@ class KafkaSettings:
             "allow.auto.create.topics": False,
             "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": 65_536,
+            "statistics.interval.ms": int(_LOOK * 1_000),
         }
 
     def consumer(self, group: str) -> dict[str, Any]:
@@ -68,6 +71,7 @@ class KafkaSettings:
             "fetch.wait.max.ms": 500,
             "fetch.error.backoff.ms": 100,
             "group.protocol": self.group_protocol,
+            "statistics.interval.ms": int(_LOOK * 1_000),
         }
         if self.group_protocol == "classic":
             settings |= {

@@ -1,0 +1,117 @@
+"""A client that librdkafka has left without a broker is found out, and another takes its place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+from support import forgetful
+from support.forgetful import Forgetful
+from support.waiting import eventually
+
+from rollcall.users.v1 import events_pb2 as pb
+from rollcall_events import KafkaSettings, NotAcknowledged, Publisher, Topic
+from rollcall_events import session as session_module
+from rollcall_events.codec import RawRecord
+from rollcall_events.ids import uuid7
+from rollcall_events.session import Session, SessionOver
+
+ATTEMPTS = 20  # one in five clients is not lost, but tries bootstrap.servers again
+WITHIN = 1.0  # seconds until it is found out
+TOPIC = Topic(forgetful.TOPIC, "an id", 50, "a cluster")
+
+
+@dataclass(frozen=True)
+class Settings(KafkaSettings):
+    """Of a client that asks for brokers, and is looked at, all the time."""
+
+    def common(self) -> dict[str, Any]:
+        return super().common() | {"topic.metadata.refresh.interval.ms": 50}
+
+    def producer(self) -> dict[str, Any]:
+        return super().producer() | {"statistics.interval.ms": 100}
+
+    def consumer(self, group: str) -> dict[str, Any]:
+        return super().consumer(group) | {"statistics.interval.ms": 100}
+
+
+def settings(broker: Forgetful) -> Settings:
+    return Settings(f"127.0.0.1:{broker.port}")
+
+
+def joining(broker: Forgetful) -> Session:
+    engine = create_engine("postgresql+psycopg2://")  # nothing is assigned: it stays unused
+    return Session(settings(broker), "group", TOPIC, engine, verify=lambda topic: None)
+
+
+@contextmanager
+def publishing(broker: Forgetful) -> Iterator[Publisher]:
+    publisher = Publisher(settings(broker), TOPIC.name, "/services/test")
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        publisher.stop()
+
+
+def why_it_ends(session: Session, broker: Forgetful) -> str | None:
+    """Of a session whose broker forgets; None if it goes on."""
+
+    def is_away() -> bool:
+        session.fetch(1, 0.01)
+        broker.forgets = broker.asked.is_set()
+        return broker.away.is_set()
+
+    def is_over() -> bool:
+        session.fetch(1, 0.01)
+        return False
+
+    try:
+        eventually(is_away)
+        eventually(is_over, within=WITHIN)
+    except SessionOver as over:
+        return str(over)
+    except AssertionError:
+        return None
+    finally:
+        session.close()
+    raise AssertionError
+
+
+def test_a_session_ends() -> None:
+    for _ in range(ATTEMPTS):
+        with forgetful.running() as broker:
+            if reason := why_it_ends(joining(broker), broker):
+                break
+    assert reason == "the client has lost every broker"
+
+
+def test_closing_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits for a coordinator, of whom this broker knows nothing, to commit."""
+    monkeypatch.setattr(session_module, "CLOSE_WITHIN", 0.5)
+    with forgetful.running() as broker:
+        session = joining(broker)
+        session.applied([RawRecord(TOPIC.name, 3, 7, b"", b"", (), 0)])
+        with pytest.raises(SessionOver) as over:
+            session.close()
+    assert over.value.fatal
+
+
+def test_a_publisher_goes_on_with_another_client() -> None:
+    for _ in range(ATTEMPTS):
+        with forgetful.running() as broker, publishing(broker) as publisher:
+            future = publisher.publish(pb.UserCreatedEvent(user_id=uuid7()))
+            eventually(broker.asked.is_set)
+            broker.forgets = True
+            eventually(broker.away.is_set)
+            try:
+                ended = future.exception(WITHIN)  # long before its delivery timeout
+            except TimeoutError:
+                continue
+            assert isinstance(ended, NotAcknowledged)
+            with forgetful.running(broker.port) as back:
+                assert back.asked.wait(10)
+            return
+    pytest.fail("no client was ever lost")
