@@ -74,13 +74,13 @@ def run(cluster: Cluster, kinds: Iterator[Kind], seed: int, say: Say) -> Report:
             rng = random.Random(seed)
             for kind in kinds:
                 injector.inject()
-                before = len(suffered.wrongly_held)
+                known = len(suffered.wrongly_held)
                 recovered = _survive(kind, cluster, load, rng, suffered)
                 say(
                     f"{time.monotonic() - began:6.0f} s  {kind.value:<36}"
                     f"recovered after {recovered:5.1f} s  acknowledged {load.acknowledged}"
                 )
-                for wrong in suffered.wrongly_held[before:]:
+                for wrong in suffered.wrongly_held[known:]:
                     say(f"          {wrong}")
         except AssertionError as error:  # the rest can be judged all the same
             trouble.append(str(error))

@@ -206,11 +206,11 @@ def _use(operator: Any, number: int) -> None:
     eventually(used, within=60)
 
 
-def _contents(engine: Engine, number: int) -> dict[str, list[tuple[Any, ...]]]:
+def _contents(engine: Engine, number: int) -> dict[str, list[str]]:
     with engine.connect() as connection:
         return {
             table: sorted(
-                map(repr, connection.execute(_rows(f"user_management_g{number}.{table}")).all())
+                repr(row) for row in connection.execute(_rows(f"user_management_g{number}.{table}"))
             )
             for table in TABLES
         }

@@ -17,6 +17,7 @@ from rollcall.users.v1 import queries_pb2 as queries
 from rollcall_events import Consumer, KafkaSettings, Publisher
 from rollcall_events.ids import uuid7
 from rollcall_events.topic import ensure_topic
+from rollcall_user_management.generations.store import Generation
 from rollcall_user_management.projection.handlers import subscription
 from rollcall_user_management.queries import service
 from rollcall_user_management.queries.fields import InvalidField
@@ -39,7 +40,8 @@ def ask(store: Engine, consumer: Consumer) -> Iterator[Any]:
     positions = Positions(store, SCHEMA, look=consumer.moments.ask)
     positions.start()
     with ThreadPoolExecutor(2) as executor:
-        queried = QueryService(store, executor, positions)
+        generation = Generation(1, SCHEMA, store, positions)
+        queried = QueryService(lambda: generation, executor)
 
         def asked(moment: datetime) -> list[str]:
             at = Timestamp()

@@ -4,7 +4,6 @@ That every answer is the fold of the log is for the model to say (tests/history)
 rules one by one.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,7 +73,7 @@ def log(store: Engine) -> Log:
 
 
 @pytest.fixture
-def ask(store: Engine) -> Iterator[Any]:
+def ask(store: Engine) -> Any:
     def asked(id_: str, **as_of: Any) -> queries.User:
         with store.connect() as connection:
             return get_user(connection, queries.GetUserRequest(id=id_, **as_of))
@@ -171,7 +170,7 @@ def test_a_role_has_no_past_as_a_user(log: Log, ask: Any) -> None:
 
 
 @pytest.fixture
-def listed(store: Engine) -> Iterator[Any]:
+def listed(store: Engine) -> Any:
     def asked(at: float, **filters: Any) -> list[str]:
         with store.connect() as connection:
             request = queries.ListUsersRequest(at=stamp(second(at)), **filters)

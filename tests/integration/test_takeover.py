@@ -193,7 +193,8 @@ def test_take_overs_lose_no_settling_and_no_version(stage: Stage) -> None:
 
 def _commands(stage: Stage, n: int) -> int:
     admitting = Admitting(stage)
-    command, key, end = create(f"{n}@x.org"), "", time.monotonic() + SECONDS
+    command: Any = create(f"{n}@x.org")
+    key, end = "", time.monotonic() + SECONDS
     while time.monotonic() < end:
         if admitted := admitting.admit(command):
             key = admitted.key

@@ -36,6 +36,15 @@ COMMANDS: dict[str, Handler] = {
     "users": users.run,
 }
 
+# Commands that have several actions.
+GROUPS = {
+    "events": events,
+    "deliveries": deliveries,
+    "parked": parked,
+    "users": users,
+    "mail": mail,
+}
+
 
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="rollcall", description="Operate a Rollcall platform.")
@@ -61,15 +70,10 @@ def parser() -> argparse.ArgumentParser:
     scaled.add_argument("service", choices=[n for n, s in SERVICES.items() if s.most > 1])
     scaled.add_argument("count", type=_replicas, help="1 to 16")
     load.add_arguments(commands.add_parser("load", help=load.HELP, parents=[machine]))
-    events.add_actions(commands.add_parser("events", help=events.HELP), machine)
-    deliveries.add_actions(commands.add_parser("deliveries", help=deliveries.HELP), machine)
-    parked.add_actions(commands.add_parser("parked", help=parked.HELP), machine)
-    users.add_actions(commands.add_parser("users", help=users.HELP), machine)
-    rebuilding = commands.add_parser(
-        "rebuild", help=rebuild.HELP, description=rebuild.HELP, parents=[machine]
-    )
+    for name, group in GROUPS.items():
+        group.add_actions(commands.add_parser(name, help=group.HELP), machine)
+    rebuilding = command("rebuild", rebuild.HELP)
     rebuild.add_actions(rebuilding, machine)
-    mail.add_actions(commands.add_parser("mail", help=mail.HELP), machine)
     return root
 
 
