@@ -1,7 +1,8 @@
 """A client that librdkafka has left without a broker is found out, and another takes its place."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,16 +35,26 @@ class Settings(KafkaSettings):
         return super().producer() | {"statistics.interval.ms": 100}
 
     def consumer(self, group: str) -> dict[str, Any]:
-        return super().consumer(group) | {"statistics.interval.ms": 100}
+        patience = {"session.timeout.ms": 1_000, "heartbeat.interval.ms": 300}  # also in closing
+        return super().consumer(group) | {"statistics.interval.ms": 100} | patience
 
 
 def settings(broker: Forgetful) -> Settings:
-    return Settings(f"127.0.0.1:{broker.port}")
+    return Settings(f"127.0.0.1:{broker.port}", group_protocol="classic")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    eventually(lambda: "closing" not in {thread.name for thread in threading.enumerate()})
 
 
 def joining(broker: Forgetful) -> Session:
+    """A session with something to commit, and no coordinator to commit it to."""
     engine = create_engine("postgresql+psycopg2://")  # nothing is assigned: it stays unused
-    return Session(settings(broker), "group", TOPIC, engine, verify=lambda topic: None)
+    session = Session(settings(broker), "group", TOPIC, engine, verify=lambda topic: None)
+    session.applied([RawRecord(TOPIC.name, 3, 7, b"", b"", (), 0)])
+    return session
 
 
 @contextmanager
@@ -75,25 +86,27 @@ def why_it_ends(session: Session, broker: Forgetful) -> str | None:
         return str(over)
     except AssertionError:
         return None
-    finally:
-        session.close()
     raise AssertionError
 
 
-def test_a_session_ends() -> None:
+def test_a_session_ends_and_closing_it_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "CLOSE_WITHIN", 0.1)
     for _ in range(ATTEMPTS):
         with forgetful.running() as broker:
-            if reason := why_it_ends(joining(broker), broker):
+            session = joining(broker)
+            session.commit()
+            if reason := why_it_ends(session, broker):
                 break
+            with suppress(SessionOver):
+                session.close()
     assert reason == "the client has lost every broker"
+    session.close()  # although there is nobody whom it could commit to
 
 
 def test_closing_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client waits for a coordinator, of whom this broker knows nothing, to commit."""
     monkeypatch.setattr(session_module, "CLOSE_WITHIN", 0.5)
     with forgetful.running() as broker:
         session = joining(broker)
-        session.applied([RawRecord(TOPIC.name, 3, 7, b"", b"", (), 0)])
         with pytest.raises(SessionOver) as over:
             session.close()
     assert over.value.fatal

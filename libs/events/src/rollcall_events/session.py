@@ -121,7 +121,7 @@ class Session:
         places = [TopicPartition(self._topic.name, p, o) for p, o in self._uncommitted.items()]
         self._uncommitted.clear()
         self._committed_at = time.monotonic()
-        if places and not self._lost:  # or closing would wait for a coordinator
+        if places and not self._lost:
             try:
                 self._client.commit(offsets=places, asynchronous=True)
             except KafkaException as error:
@@ -149,10 +149,12 @@ class Session:
 
     def close(self) -> None:
         """Leave the group. Raises SessionOver, fatal, if the client does not end in time: it may
-        still hold what it held."""
+        still be a member. One that is lost is none, and is left to end by itself."""
         self.commit()
         closing = threading.Thread(target=self._client.close, name="closing", daemon=True)
         closing.start()
+        if self._lost:
+            return
         closing.join(CLOSE_WITHIN)
         if closing.is_alive():
             raise SessionOver("the client does not close", fatal=True)
