@@ -156,12 +156,12 @@ def test_what_it_cannot_go_on_with_ends_the_connection(api: httpx.Client, memory
 
 
 def test_a_client_that_leaves_ends_it(api: httpx.Client, memory: Memory) -> None:
-    fill(memory, 5000)
+    fill_up(memory)
     asked = _counted(memory)
     with api.stream("GET", "/v1/events", headers=CSV) as answer:
         next(answer.iter_bytes(1000))
     assert _running(api, 0)
-    assert len(asked) < 6
+    assert len(asked) < 30  # of 50
 
 
 def test_it_goes_no_faster_than_its_client_and_others_go_on(
