@@ -61,6 +61,43 @@ def test_a_rebuild_under_load(
             assert all(replica.ready() for replica in replicas)
 
 
+def test_another_release_fills_its_own_tables_and_serves_then(
+    replicas: list[Replica], engine: Engine
+) -> None:
+    """The layout that the table tells stands for the one of the tables."""
+    with channels(replicas) as opened:
+        with _load(opened):
+            pass
+        _set_layout(engine, 3)  # as if a later release had taken over
+        eventually(lambda: not any(replica.ready() for replica in replicas))
+        assert all("layout 3; this release knows layout 2" in r.state() for r in replicas)
+        with pytest.raises(grpc.RpcError) as refusal, _load(opened):
+            pass
+        assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+
+        _set_layout(engine, 1)  # as if an earlier one had been here before this
+        replicas[0].kill_and_start_again()
+        eventually(lambda: all(replica.ready() for replica in replicas), within=90)
+        operator = ProjectionServiceStub(opened[1])
+        assert {g.number: g.layout for g in _listed(operator)} == {2: 2, 1: 1}
+        assert _states(operator) == {2: pb.GENERATION_STATE_LIVE, 1: pb.GENERATION_STATE_STANDBY}
+        with _load(opened) as load, load.losing():
+            pass
+        operator.DropGeneration(pb.DropGenerationRequest(number=1))
+
+
+def _set_layout(engine: Engine, layout: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE user_management.generations SET layout = :layout WHERE live"),
+            {"layout": layout},
+        )
+
+
+def _states(operator: Any) -> dict[int, Any]:
+    return {g.number: g.state for g in _listed(operator)}
+
+
 def _wait_for_all_partitions(operator: Any) -> None:
     """Until what the log has now is folded."""
     records = _listed(operator)[0].records
@@ -68,8 +105,7 @@ def _wait_for_all_partitions(operator: Any) -> None:
 
 
 def _same(operator: Any, engine: Engine) -> None:
-    states = {g.number: g.state for g in _listed(operator)}
-    assert states == {1: pb.GENERATION_STATE_STANDBY, 2: pb.GENERATION_STATE_LIVE}
+    assert _states(operator) == {1: pb.GENERATION_STATE_STANDBY, 2: pb.GENERATION_STATE_LIVE}
     eventually(lambda: all(g.folded == g.records for g in _listed(operator)), within=30)
     assert _contents(engine, 1) == _contents(engine, 2)
     assert _one(engine, "SELECT count(*) FROM admissions WHERE settled_at IS NULL") == 0

@@ -1,5 +1,6 @@
 """Replicas of user-management as processes, without what is around them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -49,6 +50,11 @@ class Replica:
                 return True
         except (URLError, OSError):
             return False
+
+    def state(self) -> str:
+        """What it says of itself."""
+        with urllib.request.urlopen(f"http://{HOST}:{self._management}/status", timeout=1) as said:
+            return str(json.load(said)["state"])
 
     def kill_and_start_again(self) -> None:
         self._process.kill()

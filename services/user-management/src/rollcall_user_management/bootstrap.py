@@ -10,7 +10,7 @@ from rollcall_service.counts import parked_counts
 from rollcall_service.lifecycle import Component
 from rollcall_service.management import ManagementServer
 from rollcall_service.migrations import upgrade
-from rollcall_service.operators import CONNECTIONS, NotNow
+from rollcall_service.operators import CONNECTIONS, NotNow, Service
 from rollcall_service.parking_server import Store, parking_service
 from rollcall_service.postgres import make_engine
 from rollcall_service.status import replica_status
@@ -86,7 +86,7 @@ def build(settings: Settings) -> Sequence[Component]:
             pace=pace,
         )
 
-    projections = Projections(store, project)
+    projections = Projections(store, project, show=lambda serving: server.show(serving))
     pulse = Pulse()
     lanes = Lanes(
         lambda: connect(store.live().engine),
@@ -101,17 +101,6 @@ def build(settings: Settings) -> Sequence[Component]:
     queries = QueryService(store.live, workers.executor)
     parked = parked_counts(lambda: store.live().engine.connect())
 
-    def held() -> Sequence[Store]:
-        try:
-            return [(g.engine, subscription(g.schema)) for g in store.all()]
-        except NotServing as error:
-            raise NotNow(str(error)) from None
-
-    operators = [
-        parking_service(held, lambda: no_filling(store.engine)),
-        projection_service(generation_methods(store.engine, log_length(settings.kafka, TOPIC))),
-    ]
-
     def status() -> dict[str, Any]:
         told, reason = projections.status(), guard.held()
         if reason is not None:
@@ -119,6 +108,14 @@ def build(settings: Settings) -> Sequence[Component]:
         document = replica_status(settings.replica_id, SERVICE, TOPIC, told)
         return document | {"parked": parked.read(), "filling": list(projections.filling())}
 
+    server = GrpcServer(
+        settings.grpc_host,
+        settings.grpc_port,
+        commands.handle,
+        commands.handle_all,
+        queries.answer,
+        _operators(store, settings),
+    )
     management = ManagementServer(
         settings.management_host,
         settings.management_port,
@@ -137,13 +134,21 @@ def build(settings: Settings) -> Sequence[Component]:
         Recovery(store.engine, publisher, marker.mark),
         pulse,
         lanes,
-        GrpcServer(
-            settings.grpc_host,
-            settings.grpc_port,
-            commands.handle,
-            commands.handle_all,
-            queries.answer,
-            operators,
-        ),
+        server,
         projections,  # the first to stop, so that partitions move at once
+    ]
+
+
+def _operators(store: ReadStore, settings: Settings) -> Sequence[Service]:
+    """What operators ask: of all generations, since a parked event is parked in each."""
+
+    def held() -> Sequence[Store]:
+        try:
+            return [(g.engine, subscription(g.schema)) for g in store.all()]
+        except NotServing as error:
+            raise NotNow(str(error)) from None
+
+    return [
+        parking_service(held, lambda: no_filling(store.engine)),
+        projection_service(generation_methods(store.engine, log_length(settings.kafka, TOPIC))),
     ]

@@ -26,6 +26,11 @@ _OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 15_000),
     ("grpc.max_receive_message_length", 4 * 1_024 * 1_024),
 )
+_ASKED_BY_CLIENTS = (
+    "",
+    "rollcall.users.v1.UserCommandService",
+    "rollcall.users.v1.UserQueryService",
+)
 _MAX_CONCURRENT = 512
 _GRACE = 2.0  # seconds that calls in flight may take at shutdown
 
@@ -70,7 +75,8 @@ def _outcome(outcome: commands_pb2.CommandResult | Exception) -> commands_pb2.Co
 
 
 class GrpcServer:
-    """Serves on its own event loop and thread, from `start` until `stop`."""
+    """Serves on its own event loop and thread, from `start` until `stop`. Clients are told that it
+    does by `show`."""
 
     def __init__(
         self,
@@ -102,6 +108,16 @@ class GrpcServer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=2)
 
+    def show(self, serving: bool) -> None:
+        """Tell whoever asks for this server's health whether commands and queries are answered."""
+        asyncio.run_coroutine_threadsafe(self._set_health(_ASKED_BY_CLIENTS, serving), self._loop)
+
+    async def _set_health(self, names: Sequence[str], serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        if self._health is not None:
+            for name in names:
+                await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
     async def _start(self) -> None:
         self._server = grpc.aio.server(
             migration_thread_pool=self._blocking,  # of handlers that are no coroutines
@@ -123,13 +139,8 @@ class GrpcServer:
             service.add(self._server)
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        for name in (
-            "",
-            "rollcall.users.v1.UserCommandService",
-            "rollcall.users.v1.UserQueryService",
-            *(service.name for service in self._operators),
-        ):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._set_health(_ASKED_BY_CLIENTS, serving=False)
+        await self._set_health([service.name for service in self._operators], serving=True)
         self._server.add_insecure_port(self._address)
         await self._server.start()
         log.info("serving", extra={"address": self._address})

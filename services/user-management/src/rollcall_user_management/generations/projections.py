@@ -36,13 +36,15 @@ class Projections:
     layout. It says which one the rest serves, if any.
 
     A generation that is filled for a layout which the live one has not becomes live by itself.
-    `failed` is set when a consumer's is.
+    show: told whether the live one is served, when that changes. `failed` is set when a consumer's
+    is.
     """
 
-    def __init__(self, store: ReadStore, project: Project):
+    def __init__(self, store: ReadStore, project: Project, show: Callable[[bool], None]):
         self.failed = threading.Event()
         self._store = store
         self._project = project
+        self._show = show
         self._consumers: dict[int, Consumer] = {}
         self._rows: Sequence[Row] = ()
         self._attended: set[int] = set()  # by the session that listens
@@ -159,7 +161,7 @@ class Projections:
         with self._lock:
             rows = self._rows = table.read(connection)
             live = table.live_of(rows)
-            serves = live.number in self._consumers and self._store.serve(live.number)
+            serves = live.projected and self._store.serve(live.number)
             serving = live.number if serves else None
             if serving is None:
                 self._store.serve_none(self._why(rows))
@@ -168,6 +170,7 @@ class Projections:
                     self._left[self._serving] = time.monotonic()
                 log.info("generation", extra={"live": live.number, "served": serves})
                 self._serving = serving
+                self._show(serves)
         return rows
 
     def _why(self, rows: Sequence[Row]) -> str:
