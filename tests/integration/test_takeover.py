@@ -25,10 +25,12 @@ from rollcall_events import (
     Recorded,
     Subscription,
 )
+from rollcall_events.ids import uuid7
 from rollcall_events.inbox import apply
 from rollcall_events.inbox import connect as connect_projection
 from rollcall_events.partitioner import partition_of
 from rollcall_events.postgres import Wire
+from rollcall_service.operators import NotNow
 from rollcall_service.postgres import make_engine
 from rollcall_user_management.admission.store import PREPARE_MARK, mark_appended
 from rollcall_user_management.admission.transaction import (
@@ -40,6 +42,7 @@ from rollcall_user_management.admission.transaction import (
 )
 from rollcall_user_management.commands.judging import Judge, question_of
 from rollcall_user_management.generations import table, takeover
+from rollcall_user_management.generations.service import no_filling
 from rollcall_user_management.projection.handlers import subscription
 
 FLIPS = 10
@@ -187,6 +190,49 @@ def test_take_overs_lose_no_settling_and_no_version(stage: Stage) -> None:
     assert len(versions) == USERS
     assert all(newest == count == distinct > 1 for _, newest, count, distinct in versions)
     assert _rows(stage, 1) == _rows(stage, 2) == {key: newest for key, newest, _, _ in versions}
+
+
+def test_one_that_is_behind_is_not_used(stage: Stage) -> None:
+    admitting = Admitting(stage)
+    assert admitting.admit(create("ada@x.org"))
+    admitting.close()
+    with stage.wire(1) as first, stage.wire(2) as second:
+        assert stage.project(1, first)
+        with pytest.raises(takeover.Behind, match="1 records behind"):
+            takeover.use(stage.first, 2, within=0)
+        assert stage.live() == 1
+        assert stage.project(2, second)
+    takeover.use(stage.first, 2, within=0)
+    assert stage.live() == 2
+
+
+def test_one_that_holds_what_the_live_one_has_applied_is_not_used(stage: Stage) -> None:
+    """Its values would be free to take."""
+    key = uuid7()
+    _park(stage, 2, key)
+    with pytest.raises(takeover.CannotUse, match=f"events of 1 users or roles .* of {key}"):
+        takeover.use(stage.first, 2, within=0)
+    assert stage.live() == 1
+    _park(stage, 1, key)
+    takeover.use(stage.first, 2, within=0)
+    assert stage.live() == 2
+
+
+def test_nothing_is_discarded_while_a_generation_is_filled(stage: Stage) -> None:
+    with pytest.raises(NotNow, match="generation 2 is being filled"), no_filling(stage.first):
+        pass
+    takeover.use(stage.first, 2, within=0)
+    with no_filling(stage.first):
+        pass
+
+
+def _park(stage: Stage, number: int, key: str) -> None:
+    statement = (
+        'INSERT INTO parked (key, partition, "offset", reason, stack)'
+        " VALUES (:key, 1, 7, 'a test', '')"
+    )
+    with stage.engines[number].begin() as connection:
+        connection.execute(text(statement), {"key": key})
 
 
 def _commands(stage: Stage, n: int) -> int:

@@ -49,9 +49,16 @@ def _parked(
 
 
 def _filling(reports: dict[str, dict[str, Any]]) -> Iterator[str | None]:
-    """A line for each generation of the read store that is being filled."""
-    for number in sorted({n for said in reports.values() for n in said.get("filling") or ()}):
-        yield f"generation {number} of the read store is being filled: rollcall rebuild list"
+    """A line for each generation of the read store that is being filled, or is not."""
+    found: dict[str, str] = {}
+    for said in reports.values():
+        for number, state in (said.get("filling") or {}).items():
+            if number not in found or state.startswith("stopped"):
+                found[number] = state
+    for number, state in sorted(found.items()):
+        stopped = state.startswith("stopped")
+        how = f"not filled any more: {state}" if stopped else "being filled: rollcall rebuild list"
+        yield f"generation {number} of the read store is {how}"
 
 
 async def _reports(services: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

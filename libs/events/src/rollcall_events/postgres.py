@@ -68,6 +68,7 @@ class Wire:
     """
 
     def __init__(self, engine: Engine, prepare: str):
+        self.engine = engine
         self.connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         driver = self.connection.connection.dbapi_connection
         assert isinstance(driver, psycopg2.extensions.connection)

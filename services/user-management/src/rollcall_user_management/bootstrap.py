@@ -17,7 +17,6 @@ from rollcall_service.status import replica_status
 from rollcall_user_management.admission.guard import Guard
 from rollcall_user_management.admission.marker import Marker
 from rollcall_user_management.admission.recovery import Recovery
-from rollcall_user_management.admission.transaction import connect
 from rollcall_user_management.api.server import GrpcServer
 from rollcall_user_management.commands.lanes import Lanes
 from rollcall_user_management.commands.pulse import Pulse
@@ -89,7 +88,7 @@ def build(settings: Settings) -> Sequence[Component]:
     projections = Projections(store, project, show=lambda serving: server.show(serving))
     pulse = Pulse()
     lanes = Lanes(
-        lambda: connect(store.live().engine),
+        lambda: store.live().engine,
         projections.look,
         publisher,
         marker.mark,
@@ -106,7 +105,7 @@ def build(settings: Settings) -> Sequence[Component]:
         if reason is not None:
             told = replace(told, state=f"admitting nothing: {reason}")
         document = replica_status(settings.replica_id, SERVICE, TOPIC, told)
-        return document | {"parked": parked.read(), "filling": list(projections.filling())}
+        return document | {"parked": parked.read(), "filling": projections.filling()}
 
     server = GrpcServer(
         settings.grpc_host,

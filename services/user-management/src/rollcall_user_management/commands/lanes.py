@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.errors import LockNotAvailable
+from sqlalchemy import Engine
 
 from rollcall_events import LogUnavailable, Publisher, Recorded
 from rollcall_events.postgres import STORE_ERRORS, Wire, is_store_trouble
@@ -28,6 +29,7 @@ from rollcall_user_management.admission.transaction import (
     Facts,
     Reading,
     commit,
+    connect,
     read,
     rollback,
 )
@@ -114,7 +116,7 @@ class Ticket:
 class Lanes:
     """Component: the threads that admit commands and hand their events to the publisher.
 
-    connect: a session on the live generation; raises NotServing. moved: told that this is another.
+    live: where the live generation is; raises NotServing. moved: told that another is.
     mark: told of every admission that is in the log. topic_id: Kafka's id of the topic, None
     while it is not known. verified: whether an incarnation of Postgres is known to hold all that
     the log was told of. stalled: whether this process may be behind what it is asked for.
@@ -122,7 +124,7 @@ class Lanes:
 
     def __init__(
         self,
-        connect: Callable[[], Wire],
+        live: Callable[[], Engine],
         moved: Callable[[], None],
         publisher: Publisher,
         mark: Mark,
@@ -131,7 +133,7 @@ class Lanes:
         stalled: Callable[[], bool],
     ):
         self.failed = threading.Event()
-        self._connect = connect
+        self._live = live
         self._moved = moved
         self._publisher = publisher
         self._mark = mark
@@ -192,7 +194,7 @@ class Lanes:
     def _handle(self, wire: Wire | None, group: list[Ticket]) -> Wire | None:
         """Returns the session if it is good for another group."""
         try:
-            wire = wire or self._connect()
+            wire = self._on_live(wire)
             self._admit(wire, group)
         except NotServing as error:
             self._end(group, error)
@@ -202,6 +204,16 @@ class Lanes:
         except STORE_ERRORS as error:
             return self._after(error, _rolled_back(wire), group)
         return wire
+
+    def _on_live(self, wire: Wire | None) -> Wire:
+        """A session on the live generation, as far as this replica knows: the tables of another
+        may be gone."""
+        engine = self._live()
+        if wire is not None and wire.engine is engine:
+            return wire
+        if wire is not None:
+            wire.close()
+        return connect(engine)
 
     def _begin_anew(self, wire: Wire | None, group: list[Ticket]) -> None:
         """On the generation that has become live, with a session of it."""

@@ -97,8 +97,10 @@ class Projections:
         status = self._consumers[filling.number].status() if filling else Status()
         return replace(status, state=why)
 
-    def filling(self) -> Sequence[int]:
-        return [row.number for row in self._rows if row.state == "filling"]
+    def filling(self) -> dict[int, str]:
+        """The state of the consumer of each generation that is being filled here."""
+        numbers = [row.number for row in self._rows if row.state == "filling"]
+        return {n: self._consumers[n].status().state for n in numbers if n in self._consumers}
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -146,10 +148,15 @@ class Projections:
             self.failed.set()
 
     def _open(self, number: int) -> None:
-        generation = self._store.open(number, lambda: self._consumers[number].moments.ask())
+        generation = self._store.open(number, lambda: self._ask(number))
         consumer = self._project(generation, Pace(lambda: self._share(number)))
         self._consumers[number] = consumer
         consumer.start()
+
+    def _ask(self, number: int) -> None:
+        """Have its consumer find out until which moment it is folded."""
+        if consumer := self._consumers.get(number):
+            consumer.moments.ask()
 
     def _share(self, number: int) -> float:
         row = next((row for row in self._rows if row.number == number), None)
@@ -193,16 +200,17 @@ class Projections:
     def _let_go(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Let go of what is to be dropped, and remove it once everybody has."""
         there = {row.number for row in rows if row.state != "dropping"}
-        for number in self._attended - there:
+        for number in (self._attended | self._consumers.keys()) - there:
             if time.monotonic() - self._left.get(number, -math.inf) < _LAST_QUERIES:
                 continue
             if number in self._consumers:
                 self._consumers.pop(number).stop()
                 self._store.close(number)
-            table.leave(connection, number)
-            self._attended.discard(number)
+            if number in self._attended:
+                table.leave(connection, number)
+                self._attended.discard(number)
         for row in rows:
-            if row.state == "dropping" and row.number not in self._attended:
+            if row.state == "dropping" and row.number not in self._consumers:
                 with self._store.engine.begin() as removing:
                     if table.remove(removing, row.number):
                         log.info("generation removed", extra={"number": row.number})
