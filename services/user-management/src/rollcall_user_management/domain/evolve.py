@@ -100,12 +100,4 @@ def evolve(state: S, event: Any, at: Stamp) -> S:
     changes = EVOLVE[type(event)](state, event, at) | {"last": at}
     if type(event) not in FACTS:
         changes |= {"version": state.version + 1, "updated_at": at.recorded_at}
-    return _with(state, changes)
-
-
-def _with(state: S, changes: Changes) -> S:
-    """As dataclasses.replace, in a fifth of the time: not by the constructor, which sets the fields
-    of a frozen dataclass one by one."""
-    after = object.__new__(type(state))
-    after.__dict__.update(state.__dict__, **changes)
-    return after
+    return type(state)(**(vars(state) | changes))  # as dataclasses.replace, which is slower

@@ -4,11 +4,20 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 from rollcall.users.v1 import events_pb2 as pb
 
 ADMIN = "admin"  # the role that can be neither renamed nor deleted
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def _unchanging(cls: type[T]) -> type[T]:
+    """Nothing of it is changed, which type checkers know. At run time nothing hinders it, because
+    the projection makes one for each event, and a frozen dataclass takes three times as long."""
+    return dataclass(cls)
 
 
 class Stamp(NamedTuple):
@@ -19,7 +28,7 @@ class Stamp(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True)
+@_unchanging
 class User:
     """version 0: it never existed. roles: id → name as assigned."""
 
@@ -43,7 +52,7 @@ class User:
         return self.version > 0 and self.deleted_at is None
 
 
-@dataclass(frozen=True)
+@_unchanging
 class Role:
     """version 0: it never existed."""
 

@@ -1,10 +1,11 @@
 """What an event changed, as the audit trail tells it: [{field, old, new}]."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_user_management.domain.decide import Aggregate
-from rollcall_user_management.domain.state import Role, User
+from rollcall_user_management.domain.state import User
 
 _USER_FIELDS = ("email", "name", "locale", "attributes", "status")
 _ROLE_FIELDS = ("name", "description", "permissions")
@@ -14,23 +15,25 @@ STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"
 
 def changes(before: Aggregate, after: Aggregate) -> list[dict[str, Any]]:
     """The fields that differ; a field that did not exist before, or does not any more, is null."""
-    fields: tuple[str, ...] = _USER_FIELDS if isinstance(after, User) else _ROLE_FIELDS
-    if before.live and after.live:
-        fields = tuple(f for f in fields if getattr(before, f) != getattr(after, f))
-    values = [(f, _value(before, f), _value(after, f)) for f in fields]
-    differing = [{"field": f, "old": old, "new": new} for f, old, new in values if old != new]
+    old, new = _told(before), _told(after)
+    differing = [
+        {"field": name, "old": _json(name, old.get(name)), "new": _json(name, new.get(name))}
+        for name in (_USER_FIELDS if isinstance(after, User) else _ROLE_FIELDS)
+        if old.get(name) != new.get(name)
+    ]
     if isinstance(before, User) and isinstance(after, User) and before.roles != after.roles:
         differing += _role_changes(before, after)
     return differing
 
 
-def _value(state: Aggregate, field: str) -> Any:
-    if not state.live:
-        return None
-    value = getattr(state, field)
-    if field == "status":
+def _told(state: Aggregate) -> Mapping[str, Any]:
+    return vars(state) if state.live else {}
+
+
+def _json(name: str, value: Any) -> Any:
+    if name == "status" and value is not None:
         return STATUS[value]
-    return list(value) if isinstance(state, Role) and field == "permissions" else value
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _role_changes(before: User, after: User) -> list[dict[str, Any]]:
