@@ -7,7 +7,7 @@ prepared once, several go in one message, and rows come back as they are.
 import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any
 
 import psycopg2
@@ -125,6 +125,8 @@ def array(values: Iterable[Any]) -> str:
         return '{"' + '","'.join(_escaped(values)) + '"}'
     if kinds == {datetime}:
         return '{"' + '","'.join(map(datetime.isoformat, values)) + '"}'
+    if kinds == {NoneType}:
+        return "{" + ",".join(["NULL"] * len(values)) + "}"
     return "{" + ",".join(map(_element, values)) + "}"
 
 

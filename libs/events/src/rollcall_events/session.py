@@ -108,9 +108,9 @@ class Session:
 
     def applied(self, records: Sequence[RawRecord]) -> None:
         """Note what is in the store for good; `commit_if_due` tells Kafka."""
-        for record in records:
-            self.positions[record.partition] = record.offset + 1
-            self._uncommitted[record.partition] = record.offset + 1
+        reached = {record.partition: record.offset + 1 for record in records}
+        self.positions |= reached
+        self._uncommitted |= reached
 
     def commit_if_due(self) -> None:
         if time.monotonic() - self._committed_at > COMMIT_INTERVAL:
