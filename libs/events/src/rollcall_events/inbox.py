@@ -6,6 +6,7 @@ in the meantime. Beside what handlers send it takes two messages to Postgres.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -174,11 +175,14 @@ def asking(
 
 def known_by(rows: Sequence[Any]) -> Known:
     """What the rows of `known` say."""
+    of: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        of[row.kind].append(row)
     return Known(
-        {(row.name, row.value) for row in rows if row.kind == "seen"},
-        {row.name: Life(row.value, row.live) for row in rows if row.kind == "life"},
-        {row.name for row in rows if row.kind == "held"},
-        {_place(row.name): row.value for row in rows if row.kind == "discarded"},
+        {(row.name, row.value) for row in of["seen"]},
+        {row.name: Life(row.value, row.live) for row in of["life"]},
+        {row.name for row in of["held"]},
+        {_place(row.name): row.value for row in of["discarded"]},
     )
 
 
