@@ -77,21 +77,27 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return method(self, request)
-        except InvalidField as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except Missing as error:
-            context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        except NotNow as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except TopicUnavailable:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "Kafka is away: try again")
-        except Exception as error:
-            if is_store_trouble(error):
-                context.abort(
-                    grpc.StatusCode.UNAVAILABLE,
-                    "Postgres is away, or was: look what was done, and try again",
-                )
-            log.exception("a call failed")
-            context.abort(grpc.StatusCode.INTERNAL, "an unexpected error; see the service's log")
+        except Exception as error:  # noqa: BLE001  (everything becomes a status)
+            context.abort(*refusal(error))
 
     return call
+
+
+def refusal(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """The status of an error, and what to tell the operator."""
+    match error:
+        case InvalidField():
+            return grpc.StatusCode.INVALID_ARGUMENT, str(error)
+        case Missing():
+            return grpc.StatusCode.NOT_FOUND, str(error)
+        case NotNow():
+            return grpc.StatusCode.FAILED_PRECONDITION, str(error)
+        case TopicUnavailable():
+            return grpc.StatusCode.UNAVAILABLE, f"Kafka is away, or was: {error}"
+    if is_store_trouble(error):
+        return (
+            grpc.StatusCode.UNAVAILABLE,
+            "Postgres is away, or was: look what was done, and try again",
+        )
+    log.error("a call failed", exc_info=error)
+    return grpc.StatusCode.INTERNAL, "an unexpected error; see the service's log"

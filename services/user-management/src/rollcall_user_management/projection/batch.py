@@ -23,7 +23,10 @@ from rollcall_user_management.projection.spans import Spans
 
 @dataclass
 class Batch:
-    wire: Wire
+    """before: the aggregates that the events belong to, those that they create at version 0.
+    wire: to look up more of them, for rejections; None where there are no more."""
+
+    wire: Wire | None
     before: dict[str, Aggregate]
     after: dict[str, Aggregate] = field(default_factory=dict)
     history: list[tuple[Any, ...]] = field(default_factory=list)
@@ -43,7 +46,13 @@ class Batch:
         self.history.append(tables.applied_row(event, state, after, version, changes(state, after)))
         self._settle(event)
 
-    def reject(self, event: Event, reason: str) -> None:
+    def reject(self, rejection: Rejection) -> None:
+        if rejection.event is None:
+            self.history.append(tables.undecodable_row(rejection.record, rejection.reason))
+        else:
+            self._reject(rejection.event, rejection.reason)
+
+    def _reject(self, event: Event, reason: str) -> None:
         """Recorded no earlier than what was applied before it."""
         known = self.before.get(event.key)
         last = known.last if known else None
@@ -94,12 +103,11 @@ def end(batch: Batch, rejections: Sequence[Rejection]) -> Sequence[Statement]:
 
 def _reject(batch: Batch, rejections: Sequence[Rejection]) -> None:
     unknown = {r.event.key for r in rejections if r.event is not None} - batch.before.keys()
-    batch.before |= tables.load_users(batch.wire, unknown) | tables.load_roles(batch.wire, unknown)
+    if batch.wire is not None:
+        batch.before |= tables.load_users(batch.wire, unknown)
+        batch.before |= tables.load_roles(batch.wire, unknown)
     for rejection in rejections:
-        if rejection.event is None:
-            batch.history.append(tables.undecodable_row(rejection.record, rejection.reason))
-        else:
-            batch.reject(rejection.event, rejection.reason)
+        batch.reject(rejection)
 
 
 def _stamp(last: Stamp | None, event: Event) -> Stamp:

@@ -15,9 +15,9 @@ from rollcall_user_management.readstore import ROLE_COLUMNS, USER_COLUMNS, role_
 
 Row = tuple[Any, ...]
 
-# What is written of a row, each column with its type.
+# What is written of a row, each column with its type; `verification` compares the same.
 _STAMP = {"recorded_at": "timestamptz", "partition": "int", "offset": "bigint"}
-_USER = {
+USER = {
     "id": "uuid",
     "version": "bigint",
     "email": "text",
@@ -35,7 +35,7 @@ _USER = {
     "email_offset": "bigint",
     **{f"last_{name}": type_ for name, type_ in _STAMP.items()},
 }
-_ROLE = {
+ROLE = {
     "id": "uuid",
     "version": "bigint",
     "name": "text",
@@ -50,7 +50,7 @@ _ROLE = {
     "name_offset": "bigint",
     **{f"last_{name}": type_ for name, type_ in _STAMP.items()},
 }
-_HISTORY = {
+HISTORY = {
     "partition": "int",
     '"offset"': "bigint",
     "key": "uuid",
@@ -69,9 +69,9 @@ _HISTORY = {
     "value_key": "text",
     "named": "text",
 }
-_USER_ROLE = {"user_id": "uuid", "role_id": "uuid", "role_name": "text"}
-_ASSIGNMENT = {
-    **_USER_ROLE,
+USER_ROLE = {"user_id": "uuid", "role_id": "uuid", "role_name": "text"}
+ASSIGNMENT = {
+    **USER_ROLE,
     "since": "timestamptz",
     "since_offset": "bigint",
     "until": "timestamptz",
@@ -104,11 +104,11 @@ PREPARE load_roles (uuid[]) AS
 PREPARE unassign (uuid[], uuid[]) AS
   DELETE FROM user_roles t USING unnest($1, $2) AS v (user_id, role_id)
   WHERE t.user_id = v.user_id AND t.role_id = v.role_id;
-{_insert("save_users", "users", _USER, ["id"])}
-{_insert("save_roles", "roles", _ROLE, ["id"])}
-{_insert("assign", "user_roles", _USER_ROLE, ["user_id", "role_id"])}
-{_insert("save_history", "history", _HISTORY)}
-{_insert("save_assignments", "assignments", _ASSIGNMENT)}
+{_insert("save_users", "users", USER, ["id"])}
+{_insert("save_roles", "roles", ROLE, ["id"])}
+{_insert("assign", "user_roles", USER_ROLE, ["user_id", "role_id"])}
+{_insert("save_history", "history", HISTORY)}
+{_insert("save_assignments", "assignments", ASSIGNMENT)}
 PREPARE end_assignments (uuid[], uuid[], timestamptz[], bigint[]) AS
   UPDATE assignments t SET until = v.until, until_offset = v.until_offset
   FROM unnest($1, $2, $3, $4) AS v (user_id, role_id, until, until_offset)
@@ -130,7 +130,7 @@ def saving_users(
     before: Mapping[str, Aggregate], after: Mapping[str, Aggregate]
 ) -> Iterator[Statement]:
     users = [u for u in after.values() if isinstance(u, User)]
-    yield from _many("save_users", [_user_row(u) for u in users])
+    yield from _many("save_users", [user_row(u) for u in users])
     gone, new = list[Row](), list[Row]()
     for user in users:
         held = before[user.id]
@@ -142,7 +142,7 @@ def saving_users(
 
 
 def saving_roles(after: Mapping[str, Aggregate]) -> Iterator[Statement]:
-    yield from _many("save_roles", [_role_row(r) for r in after.values() if isinstance(r, Role)])
+    yield from _many("save_roles", [role_row(r) for r in after.values() if isinstance(r, Role)])
 
 
 def saving_history(rows: Sequence[Row]) -> Iterator[Statement]:
@@ -221,7 +221,7 @@ def _new_names(before: Aggregate, after: Aggregate) -> str | None:
     return None if same else f"{after.name}\n{after.email}"
 
 
-def _user_row(user: User) -> Row:
+def user_row(user: User) -> Row:
     return (
         user.id,
         user.version,
@@ -240,7 +240,7 @@ def _user_row(user: User) -> Row:
     )
 
 
-def _role_row(role: Role) -> Row:
+def role_row(role: Role) -> Row:
     return (
         role.id,
         role.version,

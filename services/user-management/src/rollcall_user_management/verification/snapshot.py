@@ -1,0 +1,80 @@
+"""The live generation at one moment: a transaction that sees nothing of what comes after it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, text
+
+from rollcall_events import Position, Subscription
+from rollcall_events.folding import Failure
+from rollcall_events.postgres import array
+from rollcall_user_management.readstore import schema_of
+from rollcall_user_management.settings import SCHEMA
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """next_offsets: of partitions. failures: the records at which sequences are parked.
+    discarded: positions that were discarded by hand, with why."""
+
+    connection: Connection
+    topic_ids: frozenset[str]
+    next_offsets: Mapping[int, int]
+    failures: Mapping[Position, Failure]
+    discarded: Mapping[tuple[int, int], str]
+
+    def last_in_history(self, partition: int, before: int) -> int:
+        """The last offset before another that the history has of a partition; -1 if it has none."""
+        found = self.connection.execute(_LAST, {"partition": partition, "before": before}).scalar()
+        return -1 if found is None else int(found)
+
+    def note(self, keys: Sequence[str]) -> None:
+        """That the log knows these keys."""
+        statement = "INSERT INTO pg_temp.known_keys SELECT * FROM unnest(%s::uuid[])"
+        self.connection.exec_driver_sql(statement, (array(keys),))
+
+
+@contextmanager
+def snapshot(engine: Engine, subscription: Subscription) -> Iterator[Snapshot]:
+    """subscription: its schema is no matter, since that of the live generation is looked up."""
+    isolated = engine.execution_options(isolation_level="REPEATABLE READ")
+    with isolated.begin() as connection:
+        connection.execute(text(_SETTINGS))
+        number = connection.execute(_LIVE).scalar_one()
+        connection.execute(text(f"SET LOCAL search_path = {schema_of(number)}, {SCHEMA}"))
+        connection.execute(_KNOWN_KEYS)
+        yield _read(connection, subscription)
+
+
+def discarded(connection: Connection, discards: str) -> Mapping[tuple[int, int], str]:
+    rows = connection.execute(text(f'SELECT partition, "offset" AS place, reason FROM {discards}'))  # noqa: S608  (a constant)
+    return {(row.partition, row.place): row.reason for row in rows}
+
+
+def _read(connection: Connection, subscription: Subscription) -> Snapshot:
+    topic = subscription.topic
+    offsets = connection.execute(_OFFSETS, {"topic": topic}).all()
+    parked = connection.execute(_PARKED)
+    return Snapshot(
+        connection,
+        frozenset(row.topic_id for row in offsets),
+        {row.partition: row.next_offset for row in offsets},
+        {Position(topic, row.partition, row.place): Failure(row.reason) for row in parked},
+        discarded(connection, subscription.discards),
+    )
+
+
+# A verification takes as long as it takes; between its statements it waits for Kafka, too. Each of
+# its statements meets few rows of great tables, whatever the planner has not been told of them.
+_SETTINGS = """
+SET LOCAL statement_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '1min';
+SET LOCAL jit = off; SET LOCAL enable_seqscan = off;
+"""
+_LIVE = text(f"SELECT number FROM {SCHEMA}.generations WHERE live")  # noqa: S608  (a constant)
+_KNOWN_KEYS = text("CREATE TEMPORARY TABLE known_keys (key uuid) ON COMMIT DROP")
+_OFFSETS = text("SELECT partition, next_offset, topic_id FROM offsets WHERE topic = :topic")
+_PARKED = text('SELECT partition, "offset" AS place, reason FROM parked')
+_LAST = text(
+    'SELECT max("offset") FROM history WHERE partition = :partition AND "offset" < :before'
+)
