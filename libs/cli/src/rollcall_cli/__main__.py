@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rollcall_cli import deliveries, events, exits, load, mail, parked, rebuild, users
+from rollcall_cli import deliveries, events, exits, load, mail, parked, rebuild, users, verify
 from rollcall_cli.lifecycle import clean, down, up
 from rollcall_cli.output import Output
 from rollcall_cli.scale import scale
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Handler] = {
     "status": status,
     "scale": scale,
     "users": users.run,
+    "verify": verify.run,
 }
 
 # Commands that have several actions.
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
         group.add_actions(commands.add_parser(name, help=group.HELP), machine)
     rebuilding = command("rebuild", rebuild.HELP)
     rebuild.add_actions(rebuilding, machine)
+    command("verify", verify.HELP)
     return root
 
 

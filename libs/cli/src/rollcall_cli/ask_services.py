@@ -1,5 +1,6 @@
 """The running platform's services, asked over gRPC."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -45,13 +46,38 @@ def call(service: str, rpc: Callable[..., Any], request: Any) -> Any:
     try:
         return rpc(request, timeout=_WITHIN)
     except grpc.RpcError as error:
-        said = f"{service}: {error.details()}"
-        match error.code():
-            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise NotRunning(said) from None
-            case grpc.StatusCode.NOT_FOUND:
-                raise NotThere(said) from None
-            case grpc.StatusCode.FAILED_PRECONDITION:
-                raise NotNow(said) from None
-            case _:
-                raise PlatformError(said) from None
+        raise _said(service, error) from None
+
+
+def stream(service: str, rpc: Callable[..., Any], request: Any) -> Iterator[Any]:
+    """The messages of an answer that may take long, but has to go on. Raises as `call`."""
+    answers = rpc(request)
+    try:
+        while True:
+            silence = threading.Timer(_WITHIN, answers.cancel)
+            silence.start()
+            try:
+                message = next(answers, None)
+            finally:
+                silence.cancel()
+            if message is None:
+                return
+            yield message
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.CANCELLED:
+            raise NotRunning(f"{service}: has not answered for {_WITHIN:.0f} s") from None
+        raise _said(service, error) from None
+    finally:
+        answers.cancel()
+
+
+def _said(service: str, error: grpc.RpcError) -> NotRunning | PlatformError:
+    said = f"{service}: {error.details()}"
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
+            return NotRunning(said)
+        case grpc.StatusCode.NOT_FOUND:
+            return NotThere(said)
+        case grpc.StatusCode.FAILED_PRECONDITION:
+            return NotNow(said)
+    return PlatformError(said)

@@ -39,6 +39,9 @@ def add_actions(parser: argparse.ArgumentParser, machine: argparse.ArgumentParse
     some.add_argument("-n", "--lines", type=_lines, default=50, help="1 to 10000 (default 50)")
     told = action("history", "every event of a user, the oldest first; also of a deleted one")
     told.add_argument("id", type=_id, metavar="ID")
+    told.add_argument(
+        "--from-log", action="store_true", help="as the log has them, without the read store"
+    )
 
 
 def run(home: Home, options: argparse.Namespace, output: Output) -> int:
@@ -69,6 +72,10 @@ def _list(home: Home, options: argparse.Namespace, output: Output) -> int:
 
 
 def _history(home: Home, options: argparse.Namespace, output: Output) -> int:
+    if options.from_log:
+        from rollcall_cli import ask_log
+
+        return _tell(ask_log.timeline(home, options.id), output)
     from rollcall_cli import ask_gateway
 
     return _tell(ask_gateway.timeline(home, options.id), output)

@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 1_000  # records
 _POLL = 0.2  # seconds
-_PATIENCE = 10.0  # seconds without a record
 
 # The next partition has to wait until the fetch of the one before is answered.
 _OWN = {
@@ -26,6 +25,7 @@ _OWN = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",
     "fetch.wait.max.ms": 10,
+    "fetch.queue.backoff.ms": 20,
     "queued.min.messages": 10_000,
     "queued.max.messages.kbytes": 16_384,
     "log_level": 2,
@@ -33,10 +33,13 @@ _OWN = {
 
 
 class LogReader:
-    """One client for one partition after the other. Used by one thread, and closed by it."""
+    """One client for one partition after the other. Used by one thread, and closed by it.
 
-    def __init__(self, settings: KafkaSettings, topic: str):
+    patience: seconds without a record, after which Kafka is away."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, *, patience: float = 10.0):
         self._topic = topic
+        self._patience = patience
         self._client = Client(settings.common() | _OWN, logger=log)
 
     def read(self, partition: int, start: int, end: int) -> Iterator[Sequence[RawRecord]]:
@@ -44,7 +47,7 @@ class LogReader:
         one when nothing has come for a moment, so that the caller may end. Where the log ends
         before `end`, so do they.
 
-        Raises TopicUnavailable if nothing comes for ten seconds, or the log begins after `start`.
+        Raises TopicUnavailable if nothing comes for too long, or the log begins after `start`.
         """
         heard = time.monotonic()
         self._client.assign([TopicPartition(self._topic, partition, start)])
@@ -53,9 +56,9 @@ class LogReader:
             records = [r for r in records if r.offset < end]
             if records:
                 heard, start = time.monotonic(), records[-1].offset + 1
-            elif not ended and time.monotonic() - heard > _PATIENCE:
+            elif not ended and time.monotonic() - heard > self._patience:
                 raise TopicUnavailable(
-                    f"topic {self._topic}: no broker has answered for {_PATIENCE:.0f} s, with"
+                    f"topic {self._topic}: no broker has answered for {self._patience:.0f} s, with"
                     f" partition {partition} read up to offset {start}; is Kafka well?"
                 )
             yield records

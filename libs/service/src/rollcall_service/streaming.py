@@ -6,7 +6,7 @@ those that short calls wait for; there are only so many at a time, and one more 
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,10 +16,12 @@ from rollcall_service.operators import refusal
 
 Steps = Generator[Any, None, None]
 
+Method = Callable[..., Iterator[Any]]
+
 _END = object()
 
 
-def streamed(most: int, busy: str) -> Callable[[Callable[..., Steps]], Callable[..., Any]]:
+def streamed(most: int, busy: str) -> Callable[[Method], Callable[..., Any]]:
     """Of a method that yields messages, and None where it has none for a moment: it is ended
     between two steps when the client has gone, so a step takes a fraction of a second.
 
@@ -28,14 +30,14 @@ def streamed(most: int, busy: str) -> Callable[[Callable[..., Steps]], Callable[
     """
     slots = threading.Semaphore(most)
 
-    def decorate(method: Callable[..., Steps]) -> Callable[..., Any]:
+    def decorate(method: Method) -> Callable[..., Any]:
         async def call(
             self: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]
         ) -> AsyncIterator[Any]:
             if not slots.acquire(blocking=False):
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, busy)
             thread = ThreadPoolExecutor(1, thread_name_prefix="stream")
-            steps = method(self, request)
+            steps = _steps(method, self, request)
             try:
                 async for message in _stepping(thread, steps):
                     yield message
@@ -48,6 +50,11 @@ def streamed(most: int, busy: str) -> Callable[[Callable[..., Steps]], Callable[
         return call
 
     return decorate
+
+
+def _steps(method: Method, servicer: Any, request: Any) -> Steps:
+    """Also calls the method in the thread that goes on with it."""
+    yield from method(servicer, request)
 
 
 async def _stepping(thread: ThreadPoolExecutor, steps: Steps) -> AsyncIterator[Any]:

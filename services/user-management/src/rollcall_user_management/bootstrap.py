@@ -32,12 +32,18 @@ from rollcall_user_management.generations.service import (
 from rollcall_user_management.generations.store import Generation, ReadStore
 from rollcall_user_management.projection.handlers import subscription
 from rollcall_user_management.queries.service import QueryService
-from rollcall_user_management.readstore import NotServing, group_of, live_schema
+from rollcall_user_management.readstore import NotServing, group_of, live_schema, schema_of
 from rollcall_user_management.settings import SCHEMA, SERVICE, Settings
+from rollcall_user_management.verification.methods import (
+    TIMELINES,
+    VERIFICATIONS,
+    verification_methods,
+)
 
 TOPIC = "users"
 WORKERS = 4  # threads that talk to Postgres for queries
-SHARED = 5 + CONNECTIONS  # connections of the guard, recovery and generations, and of operators
+# Connections of the guard, recovery and generations, and of operators.
+SHARED = 5 + CONNECTIONS + VERIFICATIONS + TIMELINES
 EACH = WORKERS + 2 + CONNECTIONS  # of queries, the projection, counts and operators
 
 
@@ -149,5 +155,8 @@ def _operators(store: ReadStore, settings: Settings) -> Sequence[Service]:
 
     return [
         parking_service(held, lambda: no_filling(store.engine)),
-        projection_service(generation_methods(store.engine, log_length(settings.kafka, TOPIC))),
+        projection_service(
+            generation_methods(store.engine, log_length(settings.kafka, TOPIC))
+            | verification_methods(store.engine, settings.kafka, subscription(schema_of(1)))
+        ),
     ]

@@ -1,7 +1,6 @@
 """One partition of the log folded in memory, with the projection's own rules and rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple
 
 from rollcall_events import EVENT_TYPES, PARTITIONS, Event, Position, RawRecord, Subscription
 from rollcall_events.folding import (
@@ -79,7 +78,7 @@ class PartitionFold:
     def assignments(self, keys: Sequence[str]) -> Iterator[Row]:
         if not self._spanned:
             for span in self._spans.begun:
-                self._spanned.setdefault(span.user_id, []).append(astuple(span))
+                self._spanned.setdefault(span.user_id, []).append(tuple(vars(span).values()))
         return (row for key in keys for row in self._spanned.get(key, ()))
 
     def inbox_rows(self, keys: Sequence[str]) -> Iterator[Row]:

@@ -1,4 +1,5 @@
-"""The live generation at one moment: a transaction that sees nothing of what comes after it."""
+"""The live generation at one moment: a transaction that sees nothing of what comes after it, and
+leaves nothing behind."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ from rollcall_user_management.settings import SCHEMA
 @dataclass(frozen=True)
 class Snapshot:
     """next_offsets: of partitions. failures: the records at which sequences are parked.
-    discarded: positions that were discarded by hand, with why."""
+    discarded: positions that were discarded by hand, with why. known_keys: a table of one column,
+    `key`, which nobody else sees."""
 
     connection: Connection
+    known_keys: str
     topic_ids: frozenset[str]
     next_offsets: Mapping[int, int]
     failures: Mapping[Position, Failure]
@@ -31,7 +34,7 @@ class Snapshot:
 
     def note(self, keys: Sequence[str]) -> None:
         """That the log knows these keys."""
-        statement = "INSERT INTO pg_temp.known_keys SELECT * FROM unnest(%s::uuid[])"
+        statement = f"INSERT INTO {self.known_keys} SELECT * FROM unnest(%s::uuid[])"  # noqa: S608  (a constant)
         self.connection.exec_driver_sql(statement, (array(keys),))
 
 
@@ -39,12 +42,14 @@ class Snapshot:
 def snapshot(engine: Engine, subscription: Subscription) -> Iterator[Snapshot]:
     """subscription: its schema is no matter, since that of the live generation is looked up."""
     isolated = engine.execution_options(isolation_level="REPEATABLE READ")
-    with isolated.begin() as connection:
+    with isolated.connect() as connection:
         connection.execute(text(_SETTINGS))
         number = connection.execute(_LIVE).scalar_one()
         connection.execute(text(f"SET LOCAL search_path = {schema_of(number)}, {SCHEMA}"))
-        connection.execute(_KNOWN_KEYS)
-        yield _read(connection, subscription)
+        try:
+            yield _read(connection, subscription)
+        finally:
+            connection.rollback()
 
 
 def discarded(connection: Connection, discards: str) -> Mapping[tuple[int, int], str]:
@@ -54,10 +59,14 @@ def discarded(connection: Connection, discards: str) -> Mapping[tuple[int, int],
 
 def _read(connection: Connection, subscription: Subscription) -> Snapshot:
     topic = subscription.topic
+    # Not a temporary one, for which a service need not have the right. It is never committed.
+    known_keys = f"{SCHEMA}.known_keys_{connection.execute(_SESSION).scalar_one()}"
+    connection.execute(text(f"CREATE UNLOGGED TABLE {known_keys} (key uuid)"))
     offsets = connection.execute(_OFFSETS, {"topic": topic}).all()
     parked = connection.execute(_PARKED)
     return Snapshot(
         connection,
+        known_keys,
         frozenset(row.topic_id for row in offsets),
         {row.partition: row.next_offset for row in offsets},
         {Position(topic, row.partition, row.place): Failure(row.reason) for row in parked},
@@ -72,7 +81,7 @@ SET LOCAL statement_timeout = '10min'; SET LOCAL idle_in_transaction_session_tim
 SET LOCAL jit = off; SET LOCAL enable_seqscan = off;
 """
 _LIVE = text(f"SELECT number FROM {SCHEMA}.generations WHERE live")  # noqa: S608  (a constant)
-_KNOWN_KEYS = text("CREATE TEMPORARY TABLE known_keys (key uuid) ON COMMIT DROP")
+_SESSION = text("SELECT pg_backend_pid()")
 _OFFSETS = text("SELECT partition, next_offset, topic_id FROM offsets WHERE topic = :topic")
 _PARKED = text('SELECT partition, "offset" AS place, reason FROM parked')
 _LAST = text(

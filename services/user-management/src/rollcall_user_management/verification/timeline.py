@@ -4,7 +4,7 @@ What was discarded by hand stands beside the log, and is looked up. An event of 
 version does not know, and what follows it, is shown to wait: it has changed nothing here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine
@@ -26,7 +26,7 @@ _ANSWER = 5.0  # seconds for Kafka to say what there is
 
 def timeline(
     engine: Engine, settings: KafkaSettings, subscription: Subscription, key: str
-) -> Iterator[pb.HistoryEvent | None]:
+) -> Generator[pb.HistoryEvent | None, None, None]:
     """In the log's order up to its end as it is now; None where nothing came for a moment. Raises
     Missing, TopicUnavailable."""
     topic = ensure_topic(settings, subscription.topic, deadline=_ANSWER)

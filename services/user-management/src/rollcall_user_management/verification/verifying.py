@@ -8,7 +8,7 @@ other tables when it has ended.
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ from rollcall_events import PARTITIONS, KafkaSettings, Subscription, log_ends
 from rollcall_events.partitioner import partition_of
 from rollcall_events.reading import LogReader
 from rollcall_events.topic import Topic, ensure_topic
-from rollcall_service.operators import Unfit
+from rollcall_service.operators import NotNow
 from rollcall_user_management.projection.tables import Row
 from rollcall_user_management.verification import tables
 from rollcall_user_management.verification.folding import PartitionFold
@@ -36,7 +36,7 @@ _ANSWER = 5.0  # seconds for Kafka to say what there is
 _LONGEST = 100_000  # characters of a value; what is longer is cut
 
 
-class AnotherLog(Unfit):
+class AnotherLog(NotNow):
     """The read store was folded from another topic: there is nothing to compare."""
 
 
@@ -52,7 +52,7 @@ class Progress:
 
 def verify(
     engine: Engine, settings: KafkaSettings, subscription: Subscription
-) -> Iterator[Progress | None]:
+) -> Generator[Progress | None, None, None]:
     """Step by step, each in a fraction of a second as far as Kafka and Postgres are well; None
     where nothing came of one. Raises TopicUnavailable, AnotherLog."""
     topic = ensure_topic(settings, subscription.topic, deadline=_ANSWER)
@@ -61,7 +61,8 @@ def verify(
         found = stack.enter_context(snapshot(engine, subscription))
         if found.topic_ids and topic.id not in found.topic_ids:
             raise AnotherLog(
-                f"the read store is folded from another topic than {topic.name} with id {topic.id}"
+                f"the read store was folded from another topic than {topic.name} of id"
+                f" {topic.id}: go back to that Kafka, or fill the read store anew"
             )
         reader = stack.enter_context(LogReader(settings, topic.name))
         ends = log_ends(settings, topic)
@@ -101,11 +102,10 @@ class _Verification:
         yield self._progress(tables.offsets(self._connection, self._offsets()))
         elsewhere = f"partition NOT BETWEEN 0 AND {PARTITIONS - 1}"
         yield self._progress(tables.unexpected(self._connection, tables.HISTORY, elsewhere))
-        self._connection.exec_driver_sql(
-            "SET LOCAL enable_seqscan = on; ANALYZE pg_temp.known_keys"
-        )
+        known = self._snapshot.known_keys
+        self._connection.exec_driver_sql(f"SET LOCAL enable_seqscan = on; ANALYZE {known}")
         for table in tables.BY_KEY:
-            unknown = f"NOT EXISTS (SELECT FROM pg_temp.known_keys k WHERE k.key = f.{table.key})"
+            unknown = f"NOT EXISTS (SELECT FROM {known} k WHERE k.key = f.{table.key})"
             yield self._progress(tables.unexpected(self._connection, table, unknown))
 
     @property

@@ -1,13 +1,14 @@
 """What an operator asks of the log itself, over gRPC (projections.proto)."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
 
 from rollcall.projections.v1 import projections_pb2 as pb
-from rollcall.projections.v1 import projections_pb2_grpc as pb_grpc
 from rollcall.users.v1.queries_pb2 import HistoryEvent
 from rollcall_events import KafkaSettings, Subscription
 from rollcall_service.operators import InvalidField
@@ -21,38 +22,43 @@ _DIFFERENCES = 200  # in a message, at most
 _BYTES = 1_000_000  # of them, about
 
 
-class VerificationServicer(pb_grpc.ProjectionServiceServicer):
-    def __init__(self, engine: Engine, settings: KafkaSettings, subscription: Subscription):
-        self._engine = engine
-        self._settings = settings
-        self._subscription = subscription
+def verification_methods(
+    engine: Engine, settings: KafkaSettings, subscription: Subscription
+) -> dict[str, Callable[..., Any]]:
+    """Of the servicer, by name. engine: of no generation. subscription: of any. One verification
+    and two timelines at a time, each with a connection to Postgres."""
 
     @streamed(VERIFICATIONS, "this replica is verifying already: wait for it, or end it")
-    def Verify(  # noqa: N802
-        self, request: pb.VerifyRequest
-    ) -> Generator[pb.VerifyProgress | None, None, None]:
-        told, newest = 0.0, Progress(0, 0)
-        for step in verify(self._engine, self._settings, self._subscription):
-            newest = step or newest
-            due = time.monotonic() - told > _PAUSE
-            if due or (step and step.differences):
-                yield from _messages(newest, step.differences if step else [])
-                told = time.monotonic()
-            else:
-                yield None
-        yield pb.VerifyProgress(
-            compared=newest.compared, records=newest.records, parked=newest.parked, done=True
-        )
+    def verifying(_: Any, request: pb.VerifyRequest) -> Iterator[pb.VerifyProgress | None]:
+        with closing(verify(engine, settings, subscription)) as steps:
+            yield from _paced(steps)
 
     @streamed(TIMELINES, "this replica is reading other timelines from the log: try again")
-    def ReadTimeline(  # noqa: N802
-        self, request: pb.ReadTimelineRequest
-    ) -> Generator[HistoryEvent | None, None, None]:
+    def reading(_: Any, request: pb.ReadTimelineRequest) -> Iterator[HistoryEvent | None]:
         try:
             key = str(UUID(request.key))
         except ValueError:
             raise InvalidField("key must be a UUID") from None
-        yield from timeline(self._engine, self._settings, self._subscription, key)
+        with closing(timeline(engine, settings, subscription, key)) as events:
+            yield from events
+
+    return {"Verify": verifying, "ReadTimeline": reading}
+
+
+def _paced(steps: Iterator[Progress | None]) -> Generator[pb.VerifyProgress | None, None, None]:
+    """Differences at once, and progress a few times a second."""
+    told, newest = 0.0, Progress(0, 0)
+    for step in steps:
+        newest = step or newest
+        found = step.differences if step else []
+        if found or time.monotonic() - told > _PAUSE:
+            yield from _messages(newest, found)
+            told = time.monotonic()
+        else:
+            yield None
+    yield pb.VerifyProgress(
+        compared=newest.compared, records=newest.records, parked=newest.parked, done=True
+    )
 
 
 def _messages(
