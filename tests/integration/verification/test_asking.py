@@ -100,4 +100,4 @@ def assert_wrong_questions_are_refused(stub: ProjectionServiceStub) -> None:
     ):
         with pytest.raises(grpc.RpcError) as refused:
             list(stub.ReadTimeline(pb.ReadTimelineRequest(key=key)))
-        assert refused.value.code() is code  # type: ignore[attr-defined]
+        assert refused.value.code() is code

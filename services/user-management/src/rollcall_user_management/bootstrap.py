@@ -156,7 +156,9 @@ def _operators(store: ReadStore, settings: Settings) -> Sequence[Service]:
     return [
         parking_service(held, lambda: no_filling(store.engine)),
         projection_service(
-            generation_methods(store.engine, log_length(settings.kafka, TOPIC))
-            | verification_methods(store.engine, settings.kafka, subscription(schema_of(1)))
+            {
+                **generation_methods(store.engine, log_length(settings.kafka, TOPIC)),
+                **verification_methods(store.engine, settings.kafka, subscription(schema_of(1))),
+            }
         ),
     ]

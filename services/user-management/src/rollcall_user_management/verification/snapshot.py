@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, text
 from rollcall_events import Position, Subscription
 from rollcall_events.folding import Failure
 from rollcall_events.postgres import array
-from rollcall_user_management.readstore import schema_of
+from rollcall_service.operators import NotNow
+from rollcall_user_management.readstore import LAYOUT, schema_of
 from rollcall_user_management.settings import SCHEMA
 
 
@@ -40,12 +41,13 @@ class Snapshot:
 
 @contextmanager
 def snapshot(engine: Engine, subscription: Subscription) -> Iterator[Snapshot]:
-    """subscription: its schema is no matter, since that of the live generation is looked up."""
+    """subscription: its schema is no matter, since that of the live generation is looked up. Raises
+    NotNow."""
     isolated = engine.execution_options(isolation_level="REPEATABLE READ")
     with isolated.connect() as connection:
         connection.execute(text(_SETTINGS))
-        number = connection.execute(_LIVE).scalar_one()
-        connection.execute(text(f"SET LOCAL search_path = {schema_of(number)}, {SCHEMA}"))
+        schema = _live_schema(connection)
+        connection.execute(text(f"SET LOCAL search_path = {schema}, {SCHEMA}"))
         try:
             yield _read(connection, subscription)
         finally:
@@ -55,6 +57,16 @@ def snapshot(engine: Engine, subscription: Subscription) -> Iterator[Snapshot]:
 def discarded(connection: Connection, discards: str) -> Mapping[tuple[int, int], str]:
     rows = connection.execute(text(f'SELECT partition, "offset" AS place, reason FROM {discards}'))  # noqa: S608  (a constant)
     return {(row.partition, row.place): row.reason for row in rows}
+
+
+def _live_schema(connection: Connection) -> str:
+    live = connection.execute(_LIVE).one()
+    if live.layout != LAYOUT:
+        raise NotNow(
+            f"generation {live.number} has the tables of another release: fill one of this release,"
+            " and use it first (rollcall rebuild)"
+        )
+    return schema_of(live.number)
 
 
 def _read(connection: Connection, subscription: Subscription) -> Snapshot:
@@ -80,7 +92,7 @@ _SETTINGS = """
 SET LOCAL statement_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '1min';
 SET LOCAL jit = off; SET LOCAL enable_seqscan = off;
 """
-_LIVE = text(f"SELECT number FROM {SCHEMA}.generations WHERE live")  # noqa: S608  (a constant)
+_LIVE = text(f"SELECT number, layout FROM {SCHEMA}.generations WHERE live")  # noqa: S608  (a constant)
 _SESSION = text("SELECT pg_backend_pid()")
 _OFFSETS = text("SELECT partition, next_offset, topic_id FROM offsets WHERE topic = :topic")
 _PARKED = text('SELECT partition, "offset" AS place, reason FROM parked')
