@@ -24,13 +24,17 @@ def _state_at(key: str, moment: str) -> str:
   ORDER BY h.recorded_at DESC, h."offset" DESC LIMIT 1)"""  # noqa: S608  (constants)
 
 
+# Strangers may assign what is no role; a user's state is not shown as one.
+_OF_ROLE = "state ? 'permissions'"
+
+
 def _roles(moment: str) -> str:
     """The roles that user `u` had after the event of `s`, by the names that they had at the moment;
     one that had been deleted is not shown, and one that had not been created by its name in the
     assignment."""
     return f"""(SELECT coalesce(jsonb_object_agg(a.role_id,
     coalesce(r.state->>'name', a.role_name)), '{{}}')
-  FROM assignments a LEFT JOIN LATERAL {_state_at("a.role_id", moment)} r ON true
+  FROM assignments a LEFT JOIN LATERAL {_state_at("a.role_id", moment)} r ON r.{_OF_ROLE}
  WHERE a.user_id = u.id AND a.since_offset <= s."offset"
    AND (a.until_offset IS NULL OR a.until_offset > s."offset")
    AND r.state->>'deleted_at' IS NULL) AS roles"""  # noqa: S608  (constants)
@@ -71,7 +75,7 @@ meant AS (
   UNION SELECT cast(:role_id AS uuid) WHERE cast(:role_id AS uuid) IS NOT NULL)
 SELECT m.id::text AS id, s.state->>'deleted_at' AS deleted_at,
   coalesce(s.state->>'name_key', s.state->>'name') AS name_key
-FROM meant m LEFT JOIN LATERAL {_state_at("m.id", ":at")} s ON true"""  # noqa: S608  (constants)
+FROM meant m LEFT JOIN LATERAL {_state_at("m.id", ":at")} s ON s.{_OF_ROLE}"""  # noqa: S608  (constants)
 )
 _HAS_ROLE = """u.id IN (SELECT a.user_id FROM assignments a
   WHERE a.since <= :at AND (a.until IS NULL OR a.until > :at)
