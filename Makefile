@@ -75,12 +75,15 @@ LONG := PYTHONPATH=tests $(BIN)/python -m
 N ?= 50
 MINUTES ?= 10
 
-.PHONY: model-check races crash chaos hanging bench-commands bench-consumers
+.PHONY: model-check races history-check crash chaos hanging bench-commands bench-consumers bench-history
 model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
 	@$(LONG) model.check
 
 races: $(ENVIRONMENT) ## clients that want the same at once: one winner each
 	@$(LONG) races
+
+history-check: $(ENVIRONMENT) ## every answer about the past against a pure model: 10,000 of them (SEED)
+	@$(LONG) history $(if $(SEED),--seed $(SEED))
 
 crash: $(ENVIRONMENT) ## kill -9 everywhere, N times each, then check log and store (N=50)
 	@$(LONG) faults --times $(N)
@@ -97,6 +100,10 @@ bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional se
 
 bench-consumers: $(ENVIRONMENT) ## what consuming costs, beside the floor and a framework
 	@$(LONG) bench.consumers
+
+EVENTS ?= 1000000
+bench-history: $(ENVIRONMENT) ## what the past costs: moments, lists, searches, exports, rebuilds (EVENTS=1000000)
+	@$(LONG) bench.history --events $(EVENTS)
 
 # --- environment -----------------------------------------------------------------------------
 
