@@ -19,7 +19,6 @@ from rollcall_local.supervisor import SCALE
 
 NOTIFYING = ("email-notification", "slack-notification")
 
-_PEER_DATABASE = "peer"
 _UVICORN = (
     *("--host", HOST, "--workers", "1", "--loop", "uvloop", "--http", "httptools"),
     *("--no-access-log", "--log-level", "warning"),
@@ -115,15 +114,29 @@ def _do(platform: Platform, *arguments: str) -> None:
         raise CannotMeasure(f"rollcall {' '.join(arguments)}: {said.err.strip()}")
 
 
-def _peer_database(platform: Platform) -> str:
-    """The address of a new database on the platform's Postgres."""
+def store_url(platform: Platform) -> str:
+    """The platform's database, as the superuser's."""
+    return _server(platform).url(database=postgres.DATABASE)
+
+
+def new_database(platform: Platform, name: str) -> str:
+    """The address of a new one on the platform's Postgres."""
+    server = _server(platform)
+    with closing(psycopg2.connect(server.url(database="postgres"))) as connection:
+        connection.autocommit = True  # a database is not made in a transaction
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+    return server.url(database=name)
+
+
+def _server(platform: Platform) -> postgres.Server:
     passwords = credentials.load_or_create(Home(platform.home), postgres.ROLES).postgres
-    server = postgres.Server(platform.ports["POSTGRES_PORT"], passwords)
-    connection = psycopg2.connect(server.url(database="postgres"))
-    connection.autocommit = True  # a database is not made in a transaction
-    with closing(connection), connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {_PEER_DATABASE}")
-    return server.url(database=_PEER_DATABASE).replace("postgresql", "postgresql+psycopg2", 1)
+    return postgres.Server(platform.ports["POSTGRES_PORT"], passwords)
+
+
+def _peer_database(platform: Platform) -> str:
+    url = new_database(platform, "peer")
+    return url.replace("postgresql", "postgresql+psycopg2", 1)
 
 
 def _listens(process: subprocess.Popen[bytes], port: int) -> Callable[[], bool]:

@@ -21,7 +21,11 @@ from rollcall_service.postgres import make_engine
 from rollcall_user_management.readstore import live_schema
 
 SCHEMA = "user_management_g1"
-KEYS = {"users": ("id",), "user_roles": ("user_id", "role_id")}
+KEYS = {
+    "users": ("id",),
+    "user_roles": ("user_id", "role_id"),
+    "assignments": ("user_id", "role_id", "since_offset"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,9 @@ class Batch:
     offsets: Sequence[tuple[int, int]]
 
 
-def rate(source: str, target: str, size: int) -> float:
-    """Events a second. source: the database with the rows; target: an empty one."""
+def rate(source: str, target: str, size: int, most: int | None = None) -> float:
+    """Events a second. source: the database with the rows; target: an empty one. most: so many of
+    the first events."""
     engine = make_engine(target, schema="user_management", pool_size=1)
     upgrade(engine, "rollcall_user_management", schema="user_management")
     live_schema(engine)
@@ -46,7 +51,7 @@ def rate(source: str, target: str, size: int) -> float:
         )
     engine.dispose()
     with psycopg2.connect(source) as connection:
-        batches = list(_batches(connection, size))
+        batches = list(_batches(connection, size, most))
     events = sum(text_.count("\n") for text_ in (b.rows["history"] for b in batches))
     with psycopg2.connect(target) as connection:
         _prepare(connection)
@@ -56,11 +61,15 @@ def rate(source: str, target: str, size: int) -> float:
         return events / (time.perf_counter() - began)
 
 
-def _batches(connection: psycopg2.extensions.connection, size: int) -> Iterator[Batch]:
+def _batches(
+    connection: psycopg2.extensions.connection, size: int, most: int | None
+) -> Iterator[Batch]:
     with connection.cursor() as cursor:
         cursor.execute(f"SET search_path = {SCHEMA}")
         cursor.execute(
             'SELECT partition, "offset", key FROM history ORDER BY recorded_at, partition, "offset"'
+            " LIMIT %s",
+            (most,),
         )
         places = cursor.fetchall()
         for start in range(0, len(places), size):
@@ -85,15 +94,15 @@ def _batch(cursor: psycopg2.extensions.cursor, places: Sequence[Any]) -> Batch:
             cursor,
             cursor.mogrify("SELECT * FROM users WHERE id = ANY (%s::uuid[])", (keys,)).decode(),
         ),
-        "user_roles": _copied(
-            cursor,
-            cursor.mogrify(
-                "SELECT * FROM user_roles WHERE user_id = ANY (%s::uuid[])", (keys,)
-            ).decode(),
-        ),
+        **{table: _of_users(cursor, table, keys) for table in ("user_roles", "assignments")},
     }
     cursor.execute("DROP TABLE wanted")
     return Batch(rows, list(last.items()))
+
+
+def _of_users(cursor: psycopg2.extensions.cursor, table: str, keys: Sequence[str]) -> str:
+    query = f"SELECT * FROM {table} WHERE user_id = ANY (%s::uuid[])"
+    return _copied(cursor, cursor.mogrify(query, (keys,)).decode())
 
 
 def _copied(cursor: psycopg2.extensions.cursor, query: str) -> str:

@@ -1,0 +1,130 @@
+"""What the past costs: moments, lists, searches, exports, rebuilds and verification.
+
+On a platform of its own with Apache Kafka: 10,000 events first, then all of them, so that it shows
+whether a look at the past grows with the log. Needs Linux, for the memory of processes.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+from bench import cpu, stage
+from bench.history import rebuilding, reporting
+from bench.history.client import WrongAnswer, milliseconds
+from bench.history.explain import indexes_of_search
+from bench.history.exporting import export
+from bench.history.questions import KINDS, Questions, known, rare_part
+from bench.history.reporting import Figures
+from bench.history.stored import Store
+from e2e.local_platform import Platform
+
+FIRST = 10_000  # events
+FOR_EACH = 10  # events of a user
+FORMS = {"NDJSON": "application/x-ndjson", "CSV": "text/csv"}
+
+
+def main() -> int:
+    options = _options()
+    if not cpu.KNOWN:
+        _say("The memory of processes is read from Linux's /proc.")
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the platform ends with us
+    figures = Figures(options.events, os.cpu_count() or 0)
+    try:
+        with stage.platform() as platform:
+            _Run(platform, options, figures).all()
+        rebuilding.measure_deliveries(FIRST, figures, _say)
+    except stage.CannotMeasure as missing:
+        _say(str(missing))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(reporting.table(figures))  # noqa: T201  (the answer)
+    if options.json:
+        options.json.write_text(json.dumps(reporting.document(figures), indent=2) + "\n")
+    return 0
+
+
+class _Run:
+    def __init__(self, platform: Platform, options: argparse.Namespace, figures: Figures):
+        self._platform = platform
+        self._options = options
+        self._figures = figures
+        self._store = Store(platform, _say)
+        self._token = platform.run("token").strip()
+        self._port = platform.ports["GATEWAY_PORT"]
+
+    def all(self) -> None:
+        self._store.load("first", FIRST // FOR_EACH, FIRST)
+        self._figures.small = self._asked()
+        more = self._options.events - FIRST
+        seconds = self._store.load("more", more // FOR_EACH, more)
+        self._figures.projected = more / seconds
+        self._figures.large = self._asked()
+        self._explain()
+        self._export()
+        rebuilding.measure(self._platform, self._store, self._token, self._figures, _say)
+
+    def _asked(self) -> dict[str, tuple[float, float]]:
+        self._store.analyze()
+        questions = Questions(known(self._platform), random.Random(1))
+        found = {}
+        for kind, ask in KINDS.items():
+            asked = ask(questions)
+            some = [next(asked) for _ in range(self._options.requests)]
+            try:
+                found[kind] = milliseconds(self._port, self._token, some)
+            except WrongAnswer as wrong:
+                self._figures.failed[kind] = str(wrong)
+                _say(f"{kind}: {wrong}")
+                continue
+            _say("{}: p50 {:.1f} ms, p99 {:.1f} ms".format(kind, *found[kind]))
+        return found
+
+    def _explain(self) -> None:
+        person = known(self._platform).people[0]
+        self._figures.indexes = indexes_of_search(self._store.url, rare_part(person))
+        _say(f"a search goes by {', '.join(self._figures.indexes)}")
+
+    def _export(self) -> None:
+        pids = {name: int(p["pid"]) for name, p in self._platform.processes().items()}
+        groups = {
+            service: [pid for name, pid in pids.items() if name.startswith(service)]
+            for service in ("gateway", "user-management")
+        }
+        for form, media_type in FORMS.items():
+            try:
+                exported = export(self._port, self._token, media_type, groups)
+            except WrongAnswer as wrong:
+                self._figures.failed[f"export, {form}"] = str(wrong)
+                continue
+            self._figures.exports[form] = exported
+            _say(f"{form}: {exported.rows:,} rows, {exported.rate:,.0f} a second")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.history", description=__doc__)
+    parser.add_argument(
+        "--events", type=_events, default=1_000_000, help="of a tenth as many users"
+    )
+    parser.add_argument("--requests", type=int, default=1_000, help="of each kind")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser.parse_args()
+
+
+def _events(text: str) -> int:
+    if int(text) < 2 * FIRST:
+        raise argparse.ArgumentTypeError(f"must be at least {2 * FIRST}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
