@@ -131,6 +131,10 @@ protos: $(ENVIRONMENT) ## generate the stubs from protos/
 	  --mypy_out=quiet:$(STUBS) --grpc_python_out=$(STUBS) --mypy_grpc_out=quiet:$(STUBS) \
 	  protos/rollcall/*/v*/*.proto
 
+.PHONY: crd-schemas
+crd-schemas: $(ENVIRONMENT) ## the tests' schemas of custom resources, anew from their operators' (Go, Maven)
+	@$(LONG) manifests.crds
+
 BASELINE := tests/house/protos-baseline.binpb
 protos-baseline: $(ENVIRONMENT) ## what the protos may no longer break: renew it on a release only
 	$(BIN)/buf build --exclude-source-info -o $(BASELINE)
