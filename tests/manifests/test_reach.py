@@ -3,8 +3,8 @@
 from copy import deepcopy
 
 import pytest
-from manifests.rendered import OVERLAYS, SERVICES, Manifest, build, of_kind, one
 from manifests.reach import Peer, allowed, isolated, services, to_anywhere
+from manifests.rendered import OVERLAYS, SERVICES, Manifest, build, of_kind, one
 
 CONSUMERS = SERVICES[1:]
 CLIENT = Peer("client", {}, {"rollcall-clients": "true"})
@@ -58,7 +58,7 @@ WORLD = {
 def policies(overlay: str) -> list[Manifest]:
     """The manifests', and those that Strimzi makes of its listener's clients."""
     manifests = build(overlay)
-    found = of_kind(manifests, "NetworkPolicy")
+    found: list[Manifest] = of_kind(manifests, "NetworkPolicy")
     for kafka in of_kind(manifests, "Kafka"):
         (listener,) = kafka["spec"]["kafka"]["listeners"]
         itself = {"podSelector": {"matchLabels": {"strimzi.io/cluster": "kafka"}}}

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifests.rendered import OVERLAYS, SERVICES, Manifests, build, named, of_kind, one, pod_spec
+
 import rollcall_email_notification.settings
 import rollcall_gateway.settings
 import rollcall_slack_notification.settings
 import rollcall_user_management.settings
-from manifests.rendered import OVERLAYS, SERVICES, Manifests, build, named, of_kind, one, pod_spec
 
 # What stands for a value that only the cluster knows, where its form matters.
 SECRETS = {
