@@ -39,9 +39,11 @@ class _Loader(yaml.CSafeLoader):
     """Knows `=`, which YAML 1.1 gives a meaning and one of the definitions enumerates."""
 
 
-_Loader.add_constructor(
-    "tag:yaml.org,2002:value", yaml.constructor.SafeConstructor.construct_yaml_str
-)
+def _text(loader: _Loader, node: yaml.Node) -> Any:
+    return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", _text)
 
 
 def main() -> int:

@@ -54,7 +54,8 @@ def _definitions(version: str) -> Registry[Any]:
     contents = json.loads((_folder(version) / "_definitions.json").read_text())
     resource = Resource.from_contents(contents, default_specification=DRAFT202012)
     registry: Registry[Any] = Registry()
-    return registry.with_resource("/api/_definitions.json", resource).crawl()
+    complete: Registry[Any] = registry.with_resource("/api/_definitions.json", resource).crawl()
+    return complete
 
 
 def _folder(version: str) -> Traversable:
