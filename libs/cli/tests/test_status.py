@@ -27,6 +27,7 @@ class Platform:
         self.replicas = 2
         self.notice: str | None = None
         self.parked = {"sequences": 0, "records": 0}
+        self.filling: dict[str, str] = {}
         self._management = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         home.create()
         self._supervisor = socketserver.ThreadingUnixStreamServer(str(home.socket), self._control())
@@ -80,6 +81,7 @@ class Platform:
             "lag_records": 0,
             "lag_seconds": 0.0,
             "parked": self.parked,
+            "filling": self.filling,
         }
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -152,6 +154,23 @@ def test_what_is_parked_is_told(platform: Platform, capsys: pytest.CaptureFixtur
     assert "user-management holds events of 2 users or roles: rollcall parked" in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("running", "is being filled: rollcall rebuild list"),
+        ("stopped: too much", "is not filled any more: stopped: too much"),
+    ],
+)
+def test_what_is_filled_is_told_and_no_part_of_the_document(
+    platform: Platform, capsys: pytest.CaptureFixture[str], state: str, told: str
+) -> None:
+    platform.filling = {"2": state}
+    assert main(["status"]) == OK
+    assert f"generation 2 of the read store {told}" in capsys.readouterr().out
+    assert main(["status", "--json"]) == OK
+    assert "filling" not in capsys.readouterr().out
 
 
 def test_the_notice_is_the_last_line(
