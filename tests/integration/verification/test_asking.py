@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 import grpc
@@ -41,26 +42,34 @@ def shown(event: HistoryEvent) -> Shown:
         (event.partition, event.offset, event.id, event.type.rpartition(".")[2]),
         event.version or None,
         event.rejected or None,
-        json.loads(event.changes),
-        event.recorded_at.ToJsonString(),
+        _plain(event.changes),
+        event.recorded_at.ToDatetime(UTC),
         event.actor,
     )
 
 
 def stored(history: History, key: str) -> list[Shown]:
-    asked = text('SELECT * FROM history WHERE key = cast(:key AS uuid) ORDER BY "offset"')
+    asked = text(
+        "SELECT *, changes::text AS changed FROM history WHERE key = cast(:key AS uuid)"
+        ' ORDER BY "offset"'
+    )
     with history.store.connect() as connection:
         return [
             (
                 (row.partition, row.offset, str(row.event_id), row.type.rpartition(".")[2]),
                 row.version,
                 row.rejected,
-                row.changes,
-                row.recorded_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                _plain(row.changed),
+                row.recorded_at,
                 row.actor,
             )
             for row in connection.execute(asked, {"key": key})
         ]
+
+
+def _plain(changes: str) -> Any:
+    """With one form of numbers: a large one has many."""
+    return json.loads(changes, parse_int=float)
 
 
 def test_timelines_and_verification_are_answered(
