@@ -5,12 +5,13 @@ from manifests.rendered import OVERLAYS, build, of_kind, one
 
 from rollcall_events.topic import _CONFIG, PARTITIONS
 from rollcall_service.operators import CONNECTIONS
-from rollcall_user_management.bootstrap import POOL
+from rollcall_user_management.bootstrap import EACH, SHARED
 
 SCALED = {s["metadata"]["name"]: s["spec"] for s in of_kind(build("production"), "ScaledObject")}
 CONSUMERS = {"user-management", "email-notification", "slack-notification"}
-# Connections of one replica: of the senders' services the pool is made in their bootstrap.
-POOLS = {"user-management": POOL}
+# Connections of one replica: user-management's with the live read store, the one before and one
+# that is filled; the pool of the senders' services is made in their bootstrap.
+POOLS = {"user-management": SHARED + 3 * EACH}
 SENDERS_POOL = 4 + CONNECTIONS
 RESERVED = 20  # of Postgres: its superuser, the operator and the standbys
 
