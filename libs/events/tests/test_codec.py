@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,6 +129,11 @@ NUL = pb.UserCreatedEvent(user_id=USER, person=pb.Person(name="a\0b")).Serialize
 LONG = pb.UserCreatedEvent(user_id=USER, person=pb.Person(name="é" * 1_100)).SerializeToString()
 NAN = pb.UserCreatedEvent(user_id=USER, person=pb.Person())
 NAN.person.attributes.update({"a": [float("nan")]})
+NAN_WITHOUT_A_ZERO_BYTE = pb.UserCreatedEvent(user_id=USER)
+(ODD,) = struct.unpack("<d", b"\1\1\1\1\1\1\xf8\x7f")
+NAN_WITHOUT_A_ZERO_BYTE.person.attributes.update({"a": ODD})
+NOTHING = pb.UserCreatedEvent(user_id=USER)
+NOTHING.person.attributes.fields["a"].SetInParent()
 STATUS = pb.UserCreatedEvent(user_id=USER, status=99).SerializeToString()  # type: ignore[arg-type]
 
 REFUSED = {
@@ -156,9 +162,16 @@ REFUSED = {
     "NUL in a text": raw(RECORD, value=NUL),
     "a text too long for an index": raw(RECORD, value=LONG),
     "a number that is none": raw(RECORD, value=NAN.SerializeToString()),
+    "a number that is none, without a byte that is zero": raw(
+        RECORD, value=NAN_WITHOUT_A_ZERO_BYTE.SerializeToString()
+    ),
+    "an attribute without a value": raw(RECORD, value=NOTHING.SerializeToString()),
     "an unknown status": raw(RECORD, value=STATUS),
     "a header name that is not UTF-8": raw(RECORD, headers=None),
     "a time in another notation": with_header(RECORD, "ce_time", b"20261123T093000Z"),
+    "a time by its week": with_header(RECORD, "ce_time", b"2026-W01-1T09:30:00.123456Z"),
+    "a second too many": with_header(RECORD, "ce_time", b"2026-11-23T09:30:61.123456Z"),
+    "headers of which one is long": with_header(RECORD, "traceparent", b"0" * 1_025),
     "an assignment of no role": raw(
         encode(event("RoleAssignedToUserEvent"), "users"),
         value=pb.RoleAssignedToUserEvent(user_id=USER, role_name="ops").SerializeToString(),
