@@ -72,6 +72,8 @@ def _another_release(opened: list[grpc.Channel], replicas: list[Replica], engine
     with pytest.raises(grpc.RpcError) as refusal:
         UserQueryServiceStub(opened[0]).ListUsers(queries_pb2.ListUsersRequest())
     assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+    with pytest.raises(grpc.RpcError, match="tables of a later release"):
+        operator.StartRebuild(pb.StartRebuildRequest())
 
     _set_layout(engine, 1)  # as if an earlier release had been here before this one
     replicas[0].kill_and_start_again()

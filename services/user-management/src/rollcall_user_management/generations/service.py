@@ -16,6 +16,7 @@ from rollcall_events.topic import ensure_topic
 from rollcall_service.operators import Missing, NotNow, Service, answered
 from rollcall_user_management.generations import table, takeover
 from rollcall_user_management.generations.table import Row
+from rollcall_user_management.readstore import LAYOUT
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,11 @@ class _Generations:
 
     def start(self, request: pb.StartRebuildRequest) -> pb.Generation:
         with self._engine.begin() as connection:
+            live = table.live_of(table.read(connection))
+            if live.layout > LAYOUT:
+                raise NotNow(
+                    f"generation {live.number} has tables of a later release: ask a replica of that"
+                )
             row = table.fill(connection, full_speed=request.full_speed)
             log.warning("a generation is filled", extra={"number": row.number})
             return _message(connection, row, self._records())
