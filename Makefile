@@ -35,12 +35,18 @@ status: $(ENVIRONMENT) ## who runs, which partitions each holds, lag
 # --- checks ----------------------------------------------------------------------------------
 
 .PHONY: test lint types imports test-fast test-containers
+# Both halves mostly wait: for processes that start, are killed, come back.
+OF_PLATFORMS := $(addprefix tests/,bench chaos e2e faults hanging history model races)
 # The tests start processes from one in which gRPC runs, whose own support of fork makes 1 in 30
 # children abort.
 test test-fast: export GRPC_ENABLE_FORK_SUPPORT = 0
 test: lint types imports ## every check: lint, types, import rules, all tests
-	@echo "== tests"
-	@$(BIN)/pytest -r sxX
+	@echo "== tests: those of whole platforms at the same time as the others, shown after them"
+	@set -m; \
+	  $(BIN)/pytest -r sxX $(OF_PLATFORMS) > $(VENV)/platforms.log 2>&1 & platforms=$$!; \
+	  trap 'kill -INT $$platforms; wait $$platforms; exit 130' INT TERM; \
+	  $(BIN)/pytest -r sxX $(addprefix --ignore=,$(OF_PLATFORMS)); others=$$?; \
+	  wait $$platforms; code=$$?; cat $(VENV)/platforms.log; exit $$((code + others))
 
 lint: $(ENVIRONMENT) ## style
 	@echo "== lint"

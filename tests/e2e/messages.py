@@ -36,13 +36,15 @@ def slack_messages(platform: Platform, person: str) -> list[str]:
 
 
 def _all(platform: Platform) -> list[dict[str, Any]]:
-    mails: list[dict[str, Any]] = []
+    """Each once, though mails that arrive meanwhile push others from one page on to the next."""
+    mails: dict[str, dict[str, Any]] = {}
+    start = 0
     while True:
-        start = len(mails)
-        page = _get(f"{platform.mailbox}/api/v1/messages", limit=_PAGE, start=start)
-        mails += page["messages"]
-        if len(page["messages"]) < _PAGE:
-            return mails
+        page = _get(f"{platform.mailbox}/api/v1/messages", limit=_PAGE, start=start)["messages"]
+        mails |= {mail["ID"]: mail for mail in page}
+        start += len(page)
+        if len(page) < _PAGE:
+            return list(mails.values())
 
 
 def _recipient(mail: dict[str, Any]) -> str:
