@@ -18,7 +18,7 @@ from e2e.waiting import eventually
 ROUNDS = range(int(os.environ.get("ROUNDS") or "1"))
 # Seconds from a death until everything acknowledged is in the read store.
 SERVICE, STORE = 20.0, 40.0
-IN_FLIGHT = 8  # mails that a sender has on their way at most
+IN_FLIGHT = 32  # mails that a sender has on their way at most: its workers
 MAILED = 120.0  # seconds from then until the last mail; a dead sender's lease is 30
 
 
