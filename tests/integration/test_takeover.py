@@ -6,6 +6,7 @@ Without Kafka and threads of the service, so that there are thousands of meeting
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from integration.desks import create, rename
 from sqlalchemy import Engine, text
+from support.waiting import eventually
 
 from rollcall_events import (
     PARTITIONS,
@@ -47,6 +49,7 @@ from rollcall_user_management.projection.handlers import subscription
 
 FLIPS = 10
 USERS = 4
+_BEGUN_WITHIN = 60.0  # seconds until each user has been created and changed
 PAUSE = 0.004  # seconds
 
 
@@ -60,6 +63,7 @@ class Stage:
             for n in (1, 2)
         }
         self.log: dict[int, list[RawRecord]] = {p: [] for p in range(PARTITIONS)}
+        self.admitted: Counter[int] = Counter()  # of each user
         self.stopping = threading.Event()
         self.judge = Judge(Publisher(KafkaSettings("127.0.0.1:1"), "users", "/services/t"), "topic")
         with first.begin() as connection:
@@ -170,6 +174,9 @@ def test_take_overs_lose_no_settling_and_no_version(stage: Stage) -> None:
         work = [threads.submit(_commands, stage, n) for n in range(USERS)]
         folding = [threads.submit(_fold, stage, n) for n in (1, 2)]
         try:
+            eventually(
+                lambda: all(stage.admitted[n] > 1 for n in range(USERS)), within=_BEGUN_WITHIN
+            )
             _flip(stage)
         finally:
             stage.stopping.set()
@@ -242,6 +249,7 @@ def _commands(stage: Stage, n: int) -> int:
     while not stage.stopping.is_set():
         if admitted := admitting.admit(command):
             key = admitted.key
+            stage.admitted[n] += 1
             command = rename(key, f"Name {random.random()}")
     admitting.close()
     return admitting.moves
