@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rollcall.users.v1 import queries_pb2 as pb
+from rollcall_events import EVENT_TYPES
 from rollcall_user_management.domain.attributes import to_struct
 from rollcall_user_management.domain.state import Role, User
 
@@ -40,6 +41,12 @@ def role_message(role: Role, *, conflict: bool = False) -> pb.Role:
         updated_at=timestamp(role.updated_at),
         conflict=conflict,
     )
+
+
+def subject_of(type_name: str | None, key: str) -> str | None:
+    """The aggregate of an event; None for a type that is not known here."""
+    type_ = EVENT_TYPES.get(type_name or "")
+    return f"{type_.collection}/{key}" if type_ else None
 
 
 def timestamp(moment: datetime | None) -> Timestamp | None:

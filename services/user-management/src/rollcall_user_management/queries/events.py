@@ -1,10 +1,8 @@
 """The audit trail: what the history has of every record, and of one aggregate its timeline."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection, Row, text
 
 from rollcall.users.v1 import queries_pb2 as pb
@@ -12,9 +10,9 @@ from rollcall_events.ids import is_uuid
 from rollcall_events.types import EVENT_TYPES, PREFIX
 from rollcall_user_management.domain.errors import NotFound
 from rollcall_user_management.queries import cursor
-from rollcall_user_management.queries.fields import InvalidField, page_size
+from rollcall_user_management.queries.fields import InvalidField, moment_of, page_size
 from rollcall_user_management.queries.parked import check_not_parked
-from rollcall_user_management.representations import timestamp
+from rollcall_user_management.representations import subject_of, timestamp
 
 MAX_PAGE = 1000
 MAX_BYTES = 4 * 1024 * 1024  # of a page's changes: it ends early rather than grow beyond
@@ -128,11 +126,11 @@ def _of_actor(request: pb.ListEventsRequest) -> Condition:
 
 
 def _since(request: pb.ListEventsRequest) -> Condition:
-    return "h.recorded_at >= :since", {"since": _moment(request.since, "since")}
+    return "h.recorded_at >= :since", {"since": moment_of(request.since, "since")}
 
 
 def _until(request: pb.ListEventsRequest) -> Condition:
-    return "h.recorded_at <= :until", {"until": _moment(request.until, "until")}
+    return "h.recorded_at <= :until", {"until": moment_of(request.until, "until")}
 
 
 _FILTERS: Mapping[Any, Callable[[pb.ListEventsRequest], Condition]] = {
@@ -142,13 +140,6 @@ _FILTERS: Mapping[Any, Callable[[pb.ListEventsRequest], Condition]] = {
     "since": _since,
     "until": _until,
 }
-
-
-def _moment(stamp: Timestamp, field: str) -> datetime:
-    try:
-        return stamp.ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidField(field, "must be in the years 1 to 9999") from None
 
 
 def _check_known(connection: Connection, request: pb.ListEventsRequest) -> None:
@@ -172,17 +163,12 @@ def _messages(
             actor_name=names.get(row.actor),
             correlation_id=row.correlation_id,
             causation_id=row.causation_id,
-            subject=request.subject or _subject_of(row),
+            subject=request.subject or subject_of(row.type, row.key),
             rejected=row.rejected,
             changes=row.changes,
             partition=row.partition,
             offset=row.offset,
         )
-
-
-def _subject_of(row: Row[Any]) -> str | None:
-    type_ = EVENT_TYPES.get(row.type)
-    return f"{type_.collection}/{row.key}" if type_ else None
 
 
 def _actor_names(connection: Connection, actors: Iterable[str]) -> dict[str, str]:

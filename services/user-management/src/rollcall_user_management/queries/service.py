@@ -14,12 +14,12 @@ from rollcall.users.v1 import queries_pb2 as pb
 from rollcall_events.ids import is_uuid
 from rollcall_user_management.queries.cursor import InvalidCursor
 from rollcall_user_management.queries.events import list_events
-from rollcall_user_management.queries.fields import InvalidField
+from rollcall_user_management.queries.fields import InvalidField, moment_of
 from rollcall_user_management.queries.positions import Positions
 from rollcall_user_management.queries.roles import get_role, list_roles
 from rollcall_user_management.queries.users import get_user, list_users
 
-DEADLINE = 5.0  # seconds that a query waits for its positions
+DEADLINE = 5.0  # seconds that a query waits for its positions and its moment
 
 QUERIES: Mapping[type[Any], Callable[[Connection, Any], Any]] = {
     pb.GetUserRequest: get_user,
@@ -51,11 +51,14 @@ class QueryService:
         """Raises InvalidField, InvalidCursor, NotFound, SequenceParked, WrongTopic,
         ReadStoreBehind, MomentNotReached, NotServing."""
         _check(request)
+        moment = _moment(request)
         live = self._live()
-        await live.positions.passed(request.after, DEADLINE)
-        if (moment := _moment(request)) is not None:
-            await live.positions.reached(moment, DEADLINE, partial(self._ask_all, live))
         loop = asyncio.get_running_loop()
+        end = loop.time() + DEADLINE  # of both: whoever asks does not wait for one after the other
+        await live.positions.passed(request.after, DEADLINE)
+        if moment is not None:
+            ask = partial(self._ask_all, live)
+            await live.positions.reached(moment, end - loop.time(), ask)
         return await loop.run_in_executor(self._executor, self._read, live.engine, request)
 
     async def _ask_all(self, live: Generation) -> None:
@@ -75,10 +78,7 @@ def _moment(request: Any) -> datetime | None:
     which may still change."""
     if "at" not in request.DESCRIPTOR.fields_by_name or not request.HasField("at"):
         return None
-    try:
-        moment: datetime = request.at.ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidField("at", "must be a time of the years 1 to 9999") from None
+    moment = moment_of(request.at, "at")
     if moment > datetime.now(UTC):
         raise InvalidField("at", "must not be in the future")
     return moment

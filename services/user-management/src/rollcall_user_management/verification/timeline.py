@@ -4,20 +4,19 @@ What was discarded by hand stands beside the log, and is looked up. An event of 
 version does not know, and what follows it, is shown to wait: it has changed nothing here.
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
 
 from sqlalchemy import Engine
 
 from rollcall.users.v1 import queries_pb2 as pb
-from rollcall_events import EVENT_TYPES, PARTITIONS, KafkaSettings, Subscription, log_ends
+from rollcall_events import PARTITIONS, KafkaSettings, Subscription, log_ends
 from rollcall_events.folding import Held
 from rollcall_events.partitioner import partition_of
 from rollcall_events.reading import LogReader
 from rollcall_events.topic import ensure_topic
 from rollcall_service.operators import Missing
 from rollcall_user_management.projection import tables
-from rollcall_user_management.representations import timestamp
+from rollcall_user_management.representations import subject_of, timestamp
 from rollcall_user_management.verification.folding import PartitionFold
 from rollcall_user_management.verification.snapshot import discarded
 
@@ -60,7 +59,7 @@ def _event(row: tables.Row) -> pb.HistoryEvent:
         actor=told["actor"],
         correlation_id=told["correlation_id"],
         causation_id=told["causation_id"],
-        subject=_subject(told),
+        subject=subject_of(told["type"], told["key"]),
         rejected=told["rejected"],
         changes=told["changes"],
         partition=told["partition"],
@@ -76,8 +75,3 @@ def _held(held: Held, first: Held) -> pb.HistoryEvent:
 
 
 _COLUMNS: Sequence[str] = [name.strip('"') for name in tables.HISTORY]
-
-
-def _subject(told: Mapping[str, Any]) -> str | None:
-    type_ = EVENT_TYPES.get(told["type"])
-    return f"{type_.collection}/{told['key']}" if type_ else None
