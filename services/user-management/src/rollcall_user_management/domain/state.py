@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 from rollcall.users.v1 import events_pb2 as pb
@@ -72,6 +73,7 @@ class Role:
         return self.version > 0 and self.deleted_at is None
 
 
+@lru_cache(4_096)  # it is asked for several times for each event
 def unique_key(text: str) -> str:
     """What makes two e-mails or two role names the same: letter case and composition do not."""
     if text.isascii():

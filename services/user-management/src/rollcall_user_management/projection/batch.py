@@ -69,20 +69,23 @@ class Batch:
 
 def begin(wire: Wire, events: Sequence[Event]) -> Batch:
     """A batch with the aggregates that its events belong to; those that it creates at version 0."""
-    users: dict[str, Aggregate] = {}
-    roles: dict[str, Aggregate] = {}
-    created = set()
+    begun: dict[str, Aggregate] = {}
+    known: dict[str, set[str]] = {"users": set(), "roles": set()}
     for event in events:
         type_ = EVENT_TYPES[event.type]
         if type_.lifecycle is Lifecycle.BEGINS:
-            created.add(event.key)
-        if type_.collection == "users":
-            users[event.key] = User(event.key)
+            begun[event.key] = nothing_yet(event)
         else:
-            roles[event.key] = Role(event.key)
-    stored = tables.load_users(wire, users.keys() - created)
-    stored |= tables.load_roles(wire, roles.keys() - created)
-    return Batch(wire, users | roles | stored)
+            known[type_.collection].add(event.key)
+    users = tables.load_users(wire, known["users"] - begun.keys())
+    roles = tables.load_roles(wire, known["roles"] - begun.keys())
+    return Batch(wire, begun | users | roles)
+
+
+def nothing_yet(event: Event) -> Aggregate:
+    """The aggregate of an event before the first of its events."""
+    users = EVENT_TYPES[event.type].collection == "users"
+    return User(event.key) if users else Role(event.key)
 
 
 def end(batch: Batch, rejections: Sequence[Rejection]) -> Sequence[Statement]:

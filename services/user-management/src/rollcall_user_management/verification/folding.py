@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rollcall_events import EVENT_TYPES, PARTITIONS, Event, Position, RawRecord, Subscription
+from rollcall_events import PARTITIONS, Event, Position, RawRecord, Subscription
 from rollcall_events.folding import (
     Failure,
     Folded,
@@ -16,7 +16,7 @@ from rollcall_events.folding import (
 )
 from rollcall_user_management.domain.decide import Aggregate
 from rollcall_user_management.domain.state import Role, User
-from rollcall_user_management.projection.batch import Batch
+from rollcall_user_management.projection.batch import Batch, nothing_yet
 from rollcall_user_management.projection.spans import Spans
 from rollcall_user_management.projection.tables import Row, role_row, user_row
 
@@ -111,7 +111,7 @@ class PartitionFold:
     def _before(self, folded: Folded) -> dict[str, Aggregate]:
         before: dict[str, Aggregate] = {}
         for _, event in folded.events:
-            before[event.key] = self._states.get(event.key) or _nothing_yet(event)
+            before[event.key] = self._states.get(event.key) or nothing_yet(event)
         for rejection in folded.rejections:
             if rejection.event is not None and rejection.event.key in self._states:
                 before[rejection.event.key] = self._states[rejection.event.key]
@@ -123,8 +123,3 @@ class PartitionFold:
             self.held.setdefault(held.event.key, []).append(held)
         for (key, event_id), record in folded.seen.items():
             self.inbox.setdefault(key, {})[event_id] = record.offset
-
-
-def _nothing_yet(event: Event) -> Aggregate:
-    users = EVENT_TYPES[event.type].collection == "users"
-    return User(event.key) if users else Role(event.key)
