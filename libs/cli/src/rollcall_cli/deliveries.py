@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rollcall_cli import exits
 from rollcall_cli.output import Output
-from rollcall_cli.times import moment
+from rollcall_cli.times import moment, to_the_second
 from rollcall_local.home import Home
 
 HELP = "what is to be sent, and what became of it"
@@ -103,7 +103,7 @@ def _page(found: list[dict[str, Any]]) -> Text:
 
 
 def _lines_of(delivery: dict[str, Any]) -> Iterator[Text]:
-    made = delivery["created_at"][: len("2026-01-01T00:00:00")].replace("T", " ")
+    made = to_the_second(delivery["created_at"])
     state = delivery["state"]
     line = Text(f"{made}  ", style="dim")
     line.append(f"{delivery['service']}/{delivery['id']:<6} ", style="default")

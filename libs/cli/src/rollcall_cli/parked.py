@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rollcall_cli import exits
 from rollcall_cli.output import Output
+from rollcall_cli.times import to_the_second
 from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
 
@@ -147,7 +148,7 @@ def _outcome(run: Document) -> Text:
 
 
 def _lines_of(sequence: Document) -> Iterator[Text]:
-    parked = sequence["parked_at"][: len("2026-01-01T00:00:00")].replace("T", " ")
+    parked = to_the_second(sequence["parked_at"])
     line = Text(f"{parked}  ", style="dim")
     line.append(f"{sequence['group']:<20} {sequence['key']}", style="default")
     yield line

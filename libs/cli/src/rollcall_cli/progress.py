@@ -1,7 +1,8 @@
 """A bar with the rate and the time left, for long work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.progress import (
     BarColumn,
@@ -17,9 +18,14 @@ from rich.text import Text
 from rollcall_cli.output import Output
 
 
+class Advance(Protocol):
+    def __call__(self, done: int, total: int | None = None) -> None: ...
+
+
 @contextmanager
-def bar(output: Output, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Yields what is told how much is done. Nothing is shown where no terminal is."""
+def bar(output: Output, text: str, total: int | None, unit: str) -> Iterator[Advance]:
+    """Yields what is told how much is done, and of how much where that is not known before or
+    changes. Nothing is shown where no terminal is."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -30,7 +36,11 @@ def bar(output: Output, text: str, total: int, unit: str) -> Iterator[Callable[[
     notes = output.notes
     with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as shown:
         task = shown.add_task(text, total=total)
-        yield lambda done: shown.update(task, completed=done)
+
+        def advance(done: int, total: int | None = None) -> None:
+            shown.update(task, completed=done, total=total)
+
+        yield advance
 
 
 class _Rate(ProgressColumn):

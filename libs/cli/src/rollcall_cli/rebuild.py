@@ -3,14 +3,14 @@
 import argparse
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from rollcall_cli import exits
 from rollcall_cli.output import Output
+from rollcall_cli.progress import bar
+from rollcall_cli.times import to_the_second
 from rollcall_local.client import NotRunning
 from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
@@ -71,34 +71,22 @@ def _rebuild(home: Home, options: argparse.Namespace, output: Output) -> int:
 
 def _filled(home: Home, number: int, output: Output) -> Document:
     """The generation, as soon as it has come near the log's end."""
-    columns = (
-        TextColumn("{task.description}"),
-        *(BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=output.notes, transient=True) as bar:
-        task = bar.add_task(f"generation {number}", total=None, rate="")
-        for generation, rate in _watched(home, number):
+    with bar(output, f"generation {number}", None, "records") as advance:
+        while True:
+            generation = _found(home, number)
             folded, records = generation["folded"], generation["records"]
-            told = f"{rate:,.0f}/s" if rate else ""
-            bar.update(task, completed=folded, total=records, rate=told)
+            advance(folded, records)
             if records - folded <= _NEAR:
-                break
-    return generation
+                return generation
+            threading.Event().wait(_LOOK)
 
 
-def _watched(home: Home, number: int) -> Iterator[tuple[Document, float]]:
-    """The generation again and again, and how many records it has folded a second since the first
-    look. Raises PlatformError if somebody drops it."""
-    began, at_first = time.monotonic(), None
-    while True:
-        found = [g for g in _patiently_listed(home) if g["number"] == number]
-        if not found:
-            raise PlatformError(f"generation {number} was dropped")
-        folded = found[0]["folded"]
-        at_first = folded if at_first is None else at_first
-        yield found[0], (folded - at_first) / max(time.monotonic() - began, 0.001)
-        threading.Event().wait(_LOOK)
+def _found(home: Home, number: int) -> Document:
+    """Raises PlatformError if somebody has dropped it."""
+    found = [g for g in _patiently_listed(home) if g["number"] == number]
+    if not found:
+        raise PlatformError(f"generation {number} was dropped")
+    return found[0]
 
 
 def _patiently_listed(home: Home) -> list[Document]:
@@ -163,7 +151,7 @@ def _told(generation: Document, output: Output) -> int:
 
 
 def _line(generation: Document) -> Text:
-    made = generation["made_at"][: len("2026-01-01T00:00:00")].replace("T", " ")
+    made = to_the_second(generation["made_at"])
     line = Text(f"generation {generation['number']}  ")
     line.append(f"{generation['state']:<8}", style=_COLOURS.get(generation["state"], "default"))
     line.append(f"{generation['folded']:,} of {generation['records']:,} records")

@@ -1,4 +1,4 @@
-"""Moments as they are given on the command line."""
+"""Moments as they are given on the command line, and as they are shown there."""
 
 import argparse
 import re
@@ -19,3 +19,8 @@ def moment(text: str) -> datetime:
         message = "must be a time such as 2026-05-04T12:00:00Z, or how long ago: 30s, 5m, 2h, 7d"
         raise argparse.ArgumentTypeError(message) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def to_the_second(text: str) -> str:
+    """RFC 3339 in UTC, for people to read."""
+    return text[: len("2026-01-01T00:00:00")].replace("T", " ")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rollcall_cli import exits
 from rollcall_cli.output import Output
-from rollcall_cli.times import moment
+from rollcall_cli.times import moment, to_the_second
 from rollcall_local.home import Home
 
 HELP = "users as they are and as they were, and their history"
@@ -102,7 +102,7 @@ def _card(user: Document) -> Text:
 def _page_of_users(users: list[Document]) -> Text:
     return _aligned(
         [
-            Text(_time(user["created_at"]), style="dim"),
+            Text(to_the_second(user["created_at"]), style="dim"),
             Text(user["id"]),
             Text(user["status"], style="" if user["status"] == "active" else "yellow"),
             _text(user["email"]),
@@ -123,7 +123,7 @@ def _rows_of(event: Document) -> Iterator[list[Text]]:
     actor = event["actor"] or {"id": "", "name": None}
     name = (event["type"] or "no event").rpartition(".")[2].removesuffix("Event")
     cells = [
-        Text(_time(event["recorded_at"]), style="dim"),
+        Text(to_the_second(event["recorded_at"]), style="dim"),
         Text(str(event["version"] or "")),
         _text(actor["name"] or actor["id"]),
         _text(name, "red" if event["rejected"] else "cyan"),
@@ -164,10 +164,6 @@ def _aligned(rows: Iterable[list[Text]]) -> Text:
             cell.pad_right(width - cell.cell_len + 2)
         lines.append(Text().join(row))
     return Text("\n").join(lines)
-
-
-def _time(text: str) -> str:
-    return text[: len("2026-01-01T00:00:00")].replace("T", " ")
 
 
 def _at(options: argparse.Namespace) -> str | None:

@@ -5,19 +5,11 @@ import json
 import time
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from rollcall_cli import exits
 from rollcall_cli.output import Output
+from rollcall_cli.progress import bar
 from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
 
@@ -27,27 +19,14 @@ _SHOWN = 60  # characters of a value
 Document = dict[str, Any]
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:,.0f}/s", style="dim")
-
-
 def run(home: Home, options: argparse.Namespace, output: Output) -> int:
     from rollcall_cli import ask_log  # gRPC's import is felt by every other command
 
     found: list[Document] = []
     newest, began = None, time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
-    bar = Progress(
-        *(*columns, TimeRemainingColumn()),
-        console=output.notes,
-        transient=True,
-        disable=not output.notes.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("records", total=None)
+    with bar(output, "comparing", None, "records") as advance:
         for newest in ask_log.verification(home):
-            bar.update(task, completed=newest.compared, total=newest.records)
+            advance(newest.compared, newest.records)
             for difference in map(ask_log.difference, newest.differences):
                 found.append(difference)
                 if not output.json:
