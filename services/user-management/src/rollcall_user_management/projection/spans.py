@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from rollcall_user_management.domain.state import Stamp, User
 
@@ -17,6 +18,10 @@ class Span:
     since_offset: int
     until: datetime | None = None
     until_offset: int | None = None
+
+    def row(self) -> tuple[Any, ...]:
+        """Its columns in the order of `tables.ASSIGNMENT`."""
+        return tuple(vars(self).values())
 
 
 class Spans:

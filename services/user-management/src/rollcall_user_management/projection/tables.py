@@ -1,7 +1,6 @@
 """The projection's reading and writing of the read store, many rows a statement."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
@@ -152,7 +151,7 @@ def saving_history(rows: Sequence[Row]) -> Iterator[Statement]:
 def saving_assignments(spans: Spans) -> Iterator[Statement]:
     """Spans that ended are written first: one that began again is another."""
     yield from _many("end_assignments", spans.ended)
-    yield from _many("save_assignments", [astuple(span) for span in spans.begun])
+    yield from _many("save_assignments", [span.row() for span in spans.begun])
 
 
 def applied_row(

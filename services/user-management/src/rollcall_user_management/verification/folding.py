@@ -78,7 +78,7 @@ class PartitionFold:
     def assignments(self, keys: Sequence[str]) -> Iterator[Row]:
         if not self._spanned:
             for span in self._spans.begun:
-                self._spanned.setdefault(span.user_id, []).append(tuple(vars(span).values()))
+                self._spanned.setdefault(span.user_id, []).append(span.row())
         return (row for key in keys for row in self._spanned.get(key, ()))
 
     def inbox_rows(self, keys: Sequence[str]) -> Iterator[Row]:
