@@ -26,6 +26,7 @@ from rollcall_events.ids import uuid7
 
 TABLES = ("users", "user_roles", "roles", "assignments", "history", "inbox", "offsets")
 EARLIER = 3_000  # users that were there before
+_TOGETHER = 100  # events on their way to the log
 WORKERS = 4
 LOSING = {getattr(grpc.StatusCode, n) for n in ("UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED")}
 
@@ -130,8 +131,9 @@ def _publish(settings: KafkaSettings, users: int) -> None:
             )
             for _ in range(users)
         ]
-        for future in [publisher.publish(message) for message in created]:
-            future.result(20)
+        for start in range(0, users, _TOGETHER):  # a broker that is slow is not called away
+            for future in [publisher.publish(m) for m in created[start : start + _TOGETHER]]:
+                future.result(20)
     finally:
         publisher.stop()
 
