@@ -4,15 +4,27 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
 from sqlalchemy import Connection, Engine, text
 from support.waiting import eventually
 
 from rollcall.users.v1 import events_pb2 as pb
-from rollcall_events import Consumer, Event, Handler, KafkaSettings, Publisher, Subscription
+from rollcall_events import (
+    Consumer,
+    Event,
+    Handler,
+    KafkaSettings,
+    Publisher,
+    Subscription,
+    committed_offsets,
+    log_ends,
+)
 from rollcall_events.codec import RawRecord
 from rollcall_events.ids import uuid7
 from rollcall_events.inbox import StaleOwner, apply, connect
 from rollcall_events.schema import CREATE_DISCARDS_V1, CREATE_V1, CREATE_V2
+from rollcall_events.session import Session
 from rollcall_events.topic import ensure_topic
 
 CREATED = "rollcall.users.v1.UserCreatedEvent"
@@ -133,6 +145,56 @@ def test_postgres_connections_that_break_are_waited_for(
         eventually(lambda: len(names(store)) == len(keys))
         eventually(lambda: consumer.ready())
     assert all(names(store, key) == ["0"] for key in keys)
+
+
+@pytest.mark.usefixtures("apache_kafka")
+def test_kafka_is_told_of_what_it_never_heard_or_has_forgotten(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    """Though nothing more is appended: its committed offsets are what lag is measured by."""
+    for _ in range(20):
+        create(publisher)
+    made = ensure_topic(kafka_settings, topic)
+    ends = {place: end for place, end in log_ends(kafka_settings, made).items() if end}
+
+    def told() -> bool:
+        return committed_offsets(kafka_settings, f"group-{topic}", made) == ends
+
+    with consuming(kafka_settings, store, topic):
+        eventually(told)
+    admin = AdminClient(kafka_settings.common())
+    (forgotten,) = admin.delete_consumer_groups([f"group-{topic}"]).values()
+    forgotten.result(10)
+    assert not told()
+    with consuming(kafka_settings, store, topic):
+        eventually(told)
+
+
+def test_a_commit_that_kafka_did_not_hear_is_told_again(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    """A coordinator that is away for longer than a commit is waited for answers with an error."""
+    create(publisher)
+    made = ensure_topic(kafka_settings, topic)
+    session = Session(kafka_settings, f"group-{topic}", made, store, lambda topic: None)
+
+    def fetched() -> bool:
+        session.fetch(10, 0.1)
+        return bool(session.in_hand)
+
+    try:
+        eventually(fetched)
+        (record,) = session.in_hand
+        session.applied([record])
+        place = TopicPartition(topic, record.partition, record.offset + 1)
+        session._on_commit(None, [place])
+        session.commit()
+        session._on_commit(KafkaError(KafkaError._TIMED_OUT), [place])
+        gone = TopicPartition(topic, 50, 1)
+        session._on_commit(KafkaError(KafkaError._TIMED_OUT), [gone])
+        assert session._uncommitted == {record.partition: record.offset + 1}
+    finally:
+        session.close()
 
 
 def test_a_stale_owner_changes_nothing(store: Engine) -> None:

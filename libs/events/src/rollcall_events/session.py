@@ -63,7 +63,11 @@ class Session:
         self._committed_at = 0.0
         self._paused = False
         self._lost = False
-        callbacks = {"error_cb": self._on_error, "stats_cb": self._on_statistics}
+        callbacks = {
+            "error_cb": self._on_error,
+            "stats_cb": self._on_statistics,
+            "on_commit": self._on_commit,
+        }
         self._client = Client(settings.consumer(group) | callbacks, logger=log)
         self._client.subscribe(
             [topic.name],
@@ -117,7 +121,8 @@ class Session:
             self.commit()
 
     def commit(self) -> None:
-        """Tell Kafka the offsets of the partitions that are still held, without waiting."""
+        """Tell Kafka the offsets of the partitions that are still held, without waiting. What it
+        did not hear is told again."""
         places = [TopicPartition(self._topic.name, p, o) for p, o in self._uncommitted.items()]
         self._uncommitted.clear()
         self._committed_at = time.monotonic()
@@ -196,6 +201,9 @@ class Session:
             (client.pause if self._paused else client.resume)(places)
             self.positions |= stored
             self._fetched |= stored
+            # Whoever held them before may have died between the store and Kafka, and where nothing
+            # more is appended nothing else would tell it: it would show a lag for ever.
+            self._uncommitted |= {p: offset for p, offset in stored.items() if offset}
         except Exception as error:  # noqa: BLE001  (a callback must not raise)
             self._trouble = error
         log.info("assigned", extra={"partitions": [p.partition for p in places]})
@@ -212,6 +220,11 @@ class Session:
             self._fetched.pop(partition, None)
             self._uncommitted.pop(partition, None)
         log.info("revoked", extra={"partitions": sorted(gone)})
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        unheard = {p.partition for p in places if error is not None or p.error is not None}
+        for partition in unheard & self.positions.keys():
+            self._uncommitted[partition] = self.positions[partition]
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
