@@ -115,15 +115,21 @@ class MemoryGroup(Generic[T]):
     def _apply_or_split(
         self, records: Sequence[RawRecord], about_to_park: Callable[[bytes | None, str], None]
     ) -> None:
+        """What cannot be handled is parked before anything behind it is tried, as the consumer
+        does."""
         failures: dict[Position, Failure] = {}
-        done = False
-        while not done:
+        left = size = len(records)
+        while left:
+            batch = records[-left:][:size]
             try:
-                self._apply(records, failures)
-                done = True
+                self._apply(batch, failures)
             except HandlerFailed as failed:
                 about_to_park(failed.record.key, failed.failure.reason)
                 failures[failed.record.position] = failed.failure
+                size = 1 + next(i for i, r in enumerate(batch) if r is failed.record)
+            else:
+                left -= len(batch)
+                size = left
 
     def _apply(self, records: Sequence[RawRecord], failures: Mapping[Position, Failure]) -> None:
         outcome = Outcome()
