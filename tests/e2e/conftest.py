@@ -1,12 +1,27 @@
 """One platform for the whole run, started and stopped as its users do."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import httpx
 import pytest
 from e2e.local_platform import Platform
 
 _TIMEOUT = 15.0  # seconds; the gateway answers before, whatever is away
+_LINES = "60"  # of each log
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows what its platform was doing."""
+    report = yield
+    platform = item.funcargs.get("platform")
+    if report.failed and isinstance(platform, Platform):
+        for arguments in (("status",), ("parked", "list"), ("logs", "--lines", _LINES)):
+            said = platform.ask(*arguments)
+            report.sections.append((f"rollcall {' '.join(arguments)}", said.out + said.err))
+    return report
 
 
 @pytest.fixture(scope="session")

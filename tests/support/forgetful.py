@@ -1,4 +1,8 @@
-"""A broker that says that there is none, and is away then: as Kafka can be when it stops."""
+"""A broker that says that there is none, and is away then: as Kafka can be when it stops.
+
+A client is lost if it has read that answer after it has seen the connection end. So the answer
+is long: of many partitions, which take longer to read than the end takes to be seen.
+"""
 
 import socket
 import socketserver
@@ -10,10 +14,11 @@ from contextlib import contextmanager, suppress
 TOPIC = "users"
 _METADATA, _API_VERSIONS = 3, 18  # requests
 _LEADER_NOT_AVAILABLE, _UNSUPPORTED_VERSION = 5, 35
+_PARTITIONS = 5_000
 
 
 class Forgetful(socketserver.ThreadingTCPServer):
-    """It knows two requests, in early versions, and a topic without partitions.
+    """It knows two requests, in early versions, and a topic without partitions, until it forgets.
 
     forgets: whether it tells whoever asks next that there is no broker, and goes away. asked: set
     once it was asked for brokers."""
@@ -64,12 +69,17 @@ class _Connection(socketserver.StreamRequestHandler):
         broker = (
             struct.pack(">i", 1) + _string("127.0.0.1") + struct.pack(">ih", self.server.port, -1)
         )
-        brokers = [] if self.server.forgets else [broker]
-        topic = (
-            struct.pack(">h", _LEADER_NOT_AVAILABLE) + _string(TOPIC) + struct.pack(">?i", False, 0)
-        )
+        forgets = self.server.forgets
+        numbers = range(_PARTITIONS) if forgets else ()
+        partitions = [struct.pack(">hiiii", _LEADER_NOT_AVAILABLE, n, -1, 0, 0) for n in numbers]
+        error = 0 if forgets else _LEADER_NOT_AVAILABLE
+        topic = struct.pack(">h", error) + _string(TOPIC) + struct.pack(">?", False)
         self.server.asked.set()
-        return _array(brokers) + struct.pack(">i", 1) + _array([topic])
+        return (
+            _array([] if forgets else [broker])
+            + struct.pack(">i", 1)
+            + _array([topic + _array(partitions)])
+        )
 
 
 def _string(text: str) -> bytes:
