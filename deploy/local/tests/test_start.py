@@ -16,7 +16,8 @@ from rollcall_local.process import python
 
 # `rollcall up` without the rollcall command, which is another package's.
 UP = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where tests run in the background
 from rollcall_local import client
 from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
