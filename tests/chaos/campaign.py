@@ -103,8 +103,10 @@ def _survive(
     load.people.era += 1
     start = len(load.told)
     fault = inflict(kind, cluster, rng)
-    suffered.in_flight += fault.in_flight
-    recovered = _recover(cluster, load, start, fault)
+    try:
+        recovered = _recover(cluster, load, start, fault)
+    finally:
+        suffered.in_flight += fault.in_flight
     suffered.recoveries[kind].append(recovered)
     suffered.wrongly_held += [f"after {kind.value}: {w}" for w in _wrongly_held(cluster)]
     return recovered

@@ -43,6 +43,8 @@ class Kind(Enum):
     RESTART_GATEWAY = "restart of the gateway"
     RESTART_KAFKA = "restart of Kafka"
     RESTART_POSTGRES = "restart of Postgres"
+    STALL_KAFKA = "SIGSTOP of Kafka"
+    STALL_POSTGRES = "SIGSTOP of Postgres"
     ADD = "a replica more of each service"
     REMOVE = "a replica less of each service"
     MAIL_LATER = "SMTP answers 4xx"
@@ -147,6 +149,28 @@ def _restart_postgres(cluster: Cluster, rng: random.Random) -> Fault:
     return fault
 
 
+def _stall_kafka(cluster: Cluster, rng: random.Random) -> Fault:
+    fault = Fault(time.monotonic())
+    cluster.kafka.send_all(SIGSTOP)
+    fault.lasts(rng.uniform(*_STALL), lambda: cluster.kafka.send_all(SIGCONT))
+    return fault
+
+
+def _stall_postgres(cluster: Cluster, rng: random.Random) -> Fault:
+    """As with its restart; and leases end, so that one replica sends what another has sent."""
+    before = {s: groups.in_flight(cluster.database_url, s) for s in groups.NOTIFIERS}
+    fault = Fault(time.monotonic())
+    cluster.postgres.send_all(SIGSTOP)
+
+    def undo() -> None:
+        cluster.postgres.send_all(SIGCONT)
+        for service in groups.NOTIFIERS:
+            fault.in_flight.update(before[service] | _in_flight(cluster, service))
+
+    fault.lasts(rng.uniform(*_STALL), undo)
+    return fault
+
+
 def _ended(process: Kept, end: Callable[[], None]) -> Fault:
     lives = process.restarts
     end()
@@ -238,6 +262,8 @@ _INFLICT: Mapping[Kind, Inflict] = {
     Kind.RESTART_GATEWAY: _restart_gateway,
     Kind.RESTART_KAFKA: _restart_kafka,
     Kind.RESTART_POSTGRES: _restart_postgres,
+    Kind.STALL_KAFKA: _stall_kafka,
+    Kind.STALL_POSTGRES: _stall_postgres,
     Kind.ADD: _add,
     Kind.REMOVE: _remove,
     Kind.MAIL_LATER: partial(_answers, MAIL, Answer.LATER, 5.0),

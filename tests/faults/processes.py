@@ -4,8 +4,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, Signals
+
+import psutil  # type: ignore[import-untyped]
 
 from rollcall_local.process import Command, start_arguments, stop
 
@@ -35,6 +38,13 @@ class Kept:
 
     def send(self, signal: Signals) -> None:
         self._process.send_signal(signal)
+
+    def send_all(self, signal: Signals) -> None:
+        """To it, and to all that it has started."""
+        process = psutil.Process(self._process.pid)
+        for member in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                member.send_signal(signal)
 
     def end(self) -> None:
         """Ask it to end, as whoever runs it would; it is started again."""

@@ -219,6 +219,31 @@ def test_a_stale_owner_changes_nothing(store: Engine) -> None:
         assert connection.execute(text("SELECT next_offset FROM offsets")).scalar() == 9
 
 
+@pytest.mark.parametrize("beyond", [-5, 7])
+def test_offsets_that_are_not_in_the_log_are_refused(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher, beyond: int
+) -> None:
+    """It was cut, or records of it were deleted before they were consumed."""
+    key = create(publisher)
+    for n in range(9):
+        update(publisher, key, str(n))
+    with consuming(kafka_settings, store, topic):
+        eventually(lambda: len(names(store)) == 10)
+    with store.begin() as connection:
+        moved = "UPDATE offsets SET next_offset = 10 + :beyond WHERE next_offset > 0"
+        connection.execute(text(moved), {"beyond": beyond})
+    admin = AdminClient(kafka_settings.common())
+    ends = log_ends(kafka_settings, ensure_topic(kafka_settings, topic))
+    (partition,) = (place for place, end in ends.items() if end)
+    (deleted,) = admin.delete_records([TopicPartition(topic, partition, 8)]).values()
+    assert deleted.result(10).low_watermark == 8
+    with consuming(kafka_settings, store, topic) as consumer:
+        eventually(lambda: consumer.status().state.startswith("stopped: a stored offset"))
+        assert f"is 8 to 10, and the stored offset is {10 + beyond}." in consumer.status().state
+        assert not consumer.ready()
+    assert len(names(store)) == 10
+
+
 def test_offsets_of_another_topic_are_refused(
     kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
 ) -> None:

@@ -179,11 +179,31 @@ class Session:
         elif is_fatal(error):
             raise SessionOver(error.name(), fatal=True)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise Refused("a stored offset is not in the log: was the topic made anew?")
+            self._check_in_log(message.partition())
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
             raise SessionOver(error.name())
         else:
             log.warning("consumer error", extra={"reason": error.name()})
+
+    def _check_in_log(self, partition: int | None) -> None:
+        """Raise Refused if what is fetched next of the partition is not in the log. It may well be:
+        where Kafka has chosen its leader anew, librdkafka may ask of an epoch before the last
+        record's, and take the answer for a log that was cut. SessionOver then, and the next session
+        asks of none."""
+        if partition is None or (expected := self._fetched.get(partition)) is None:
+            return
+        place = TopicPartition(self._topic.name, partition)
+        try:
+            low, high = self._client.get_watermark_offsets(place, timeout=_ENDS_WITHIN)
+        except KafkaException as error:
+            raise SessionOver(f"the log cannot be looked at: {error.args[0].name()}") from error
+        where = f"partition {partition} is {low} to {high}, and the stored offset is {expected}"
+        if low <= expected <= high:
+            raise SessionOver(f"an offset was doubted that is in the log: {where}")
+        raise Refused(
+            f"a stored offset is not in the log of {self._topic.name}: {where}. Restore that log,"
+            " or empty this schema"
+        )
 
     def _raise_trouble(self) -> None:
         if self._trouble is not None:

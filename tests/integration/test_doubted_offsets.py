@@ -1,0 +1,72 @@
+"""Kafka chooses leaders anew when it starts, and a client may doubt its place in the log then.
+
+librdkafka asks then where the epoch of the last record that it read ends. When it has an earlier
+epoch in mind, the answer lies before its place, and it says that the log was cut.
+"""
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer as Client
+from confluent_kafka import TopicPartition
+from integration.test_consuming import consuming, create, names, update
+from integration.test_consuming import store as store  # the fixture
+from sqlalchemy import Engine
+from support.waiting import eventually
+
+from rollcall_events import KafkaSettings, Publisher
+from rollcall_events import session as session_module
+from rollcall_events.topic import ensure_topic
+from rollcall_local import kafka
+from rollcall_local.ports import free_port
+
+
+class Doubting(Client):
+    """Has the first of all epochs in mind, whatever it was told of."""
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        doubted = [TopicPartition(p.topic, p.partition, p.offset, "", 0) for p in partitions]
+        super().incremental_assign(doubted)
+
+
+@contextmanager
+def publishing(settings: KafkaSettings, topic: str) -> Any:
+    ensure_topic(settings, topic, deadline=20)
+    publisher = Publisher(settings, topic, "/services/test")
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        publisher.stop()
+
+
+@pytest.mark.usefixtures("apache_kafka")
+def test_an_offset_that_is_in_the_log_is_gone_on_from(
+    store: Engine,
+    tmp_path: Path,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = free_port()
+    with kafka.running(tmp_path, port) as broker:
+        settings = KafkaSettings(broker.bootstrap_servers)
+        with publishing(settings, topic) as publisher:
+            key = create(publisher)
+    clients = iter([Client, Doubting])
+    monkeypatch.setattr(session_module, "Client", lambda *a, **k: next(clients, Client)(*a, **k))
+    with ExitStack() as stack:
+        with kafka.running(tmp_path, port), publishing(settings, topic) as publisher:
+            update(publisher, key, "1")
+            with consuming(settings, store, topic):
+                eventually(lambda: names(store, key) == ["0", "1"])
+            consumer = stack.enter_context(consuming(settings, store, topic))
+            eventually(consumer.ready)
+        with kafka.running(tmp_path, port), publishing(settings, topic) as publisher:
+            update(publisher, key, "2")
+            eventually(lambda: names(store, key) == ["0", "1", "2"])
+            stack.close()
+    reasons = [getattr(record, "reason", "") for record in caplog.records]
+    assert [reason for reason in reasons if reason.startswith("an offset was doubted")]
