@@ -1,5 +1,6 @@
 """A client that librdkafka has left without a broker is found out, and another takes its place."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from rollcall_events import KafkaSettings, NotAcknowledged, Publisher, Topic
 from rollcall_events import session as session_module
 from rollcall_events.codec import RawRecord
 from rollcall_events.ids import uuid7
+from rollcall_events.lost import is_lost
 from rollcall_events.session import Session, SessionOver
 
 ATTEMPTS = 10  # one in twenty clients is not lost, but tries bootstrap.servers again
@@ -87,6 +89,30 @@ def why_it_ends(session: Session, broker: Forgetful) -> str | None:
     except AssertionError:
         return None
     raise AssertionError
+
+
+GROUP = {"source": "logical", "state": "TRY_CONNECT", "stateage": 42_000_000}
+UP = {"source": "learned", "state": "UP", "stateage": 42_000_000}
+AWAY = {"source": "configured", "state": "INIT", "stateage": 1_000_000}
+NEVER_TRIED = {"source": "learned", "state": "INIT", "stateage": 42_000_000}
+
+
+@pytest.mark.parametrize(
+    ("brokers", "lost"),
+    [
+        ([], True),
+        ([GROUP], True),
+        ([GROUP, NEVER_TRIED], True),
+        ([GROUP, NEVER_TRIED, AWAY], False),
+        ([GROUP, UP], False),
+        ([AWAY], False),
+        ([AWAY | {"state": "CONNECT", "stateage": -1}], False),
+        ([AWAY | {"state": "APIVERSION_QUERY", "stateage": 9_706_000}], False),
+    ],
+)
+def test_what_statistics_say(brokers: list[dict[str, object]], lost: bool) -> None:
+    """The states are those of clients that went on and of one that did not."""
+    assert is_lost(json.dumps({"brokers": dict(enumerate(brokers))})) is lost
 
 
 def test_a_session_ends_and_closing_it_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
