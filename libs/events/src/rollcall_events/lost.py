@@ -22,4 +22,4 @@ def is_lost(statistics: str) -> bool:
 
 
 def _is_tried(broker: dict[str, Any]) -> bool:
-    return broker["state"] != "INIT" or broker["stateage"] < _UNTRIED
+    return bool(broker["state"] != "INIT" or broker["stateage"] < _UNTRIED)
