@@ -1,6 +1,6 @@
 """The one way of consuming, on a real log and a real store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -63,9 +63,11 @@ def publisher(kafka_settings: KafkaSettings, topic: str) -> Iterator[Publisher]:
 
 
 @contextmanager
-def consuming(settings: KafkaSettings, store: Engine, topic: str) -> Iterator[Consumer]:
+def consuming(
+    settings: KafkaSettings, store: Engine, topic: str, handlers: Mapping[str, Handler] = HANDLERS
+) -> Iterator[Consumer]:
     subscription = Subscription(
-        group=f"group-{topic}", schema="public", topic=topic, handlers=HANDLERS
+        group=f"group-{topic}", schema="public", topic=topic, handlers=handlers
     )
     consumer = Consumer(subscription, settings, store)
     consumer.start()

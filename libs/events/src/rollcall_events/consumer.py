@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -12,37 +12,28 @@ from rollcall_events.codec import RawRecord
 from rollcall_events.deadline import HANDLER_DEADLINE, Deadline
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome
-from rollcall_events.inbox import StaleOwner, apply, connect
+from rollcall_events.inbox import StaleOwner
 from rollcall_events.moments import Moments
 from rollcall_events.pace import Pace
 from rollcall_events.parking_guard import ParkingGuard, TooManyParked
-from rollcall_events.postgres import Wire, is_store_trouble, is_timeout, may_be_the_record
+from rollcall_events.postgres import is_store_trouble, is_timeout, may_be_the_record
 from rollcall_events.session import Refused, Session, SessionOver, check_topic
 from rollcall_events.settings import KafkaSettings
+from rollcall_events.status import Reporter, Status
 from rollcall_events.subscription import Subscription
 from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
+from rollcall_events.writer import Writer, side_by_side
 
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 2_000
+LARGE = 200  # records, from which a batch is applied in two transactions at once
 POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
 # A transaction costs what dozens of records cost, so while records keep coming they are gathered
 # for a few times as long as the last transaction took. A record that comes alone does not wait.
 GATHER_FACTOR, GATHER_MOST = 3, 0.05  # times, seconds
 STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a replica holds, told by itself. Lag counts records behind the log's end, and the
-    seconds since a partition that is behind was last at its end."""
-
-    state: str = "starting"
-    partitions: Sequence[int] = ()
-    lag_records: int = 0
-    lag_seconds: float = 0.0
-    events: Mapping[str, int] = field(default_factory=dict)
 
 
 class Consumer:
@@ -79,16 +70,14 @@ class Consumer:
         self._batch_size = batch_size
         self._stopping = threading.Event()
         self._rejoining = threading.Event()
-        self._status = Status()
-        self._totals = Outcome()
-        self._at_end: dict[int, float] = {}
+        self._reporter = Reporter()
         self._turned_at = time.monotonic()
         self._gather_until = 0.0  # of time.monotonic
         self._pace = pace or Pace()
         self._guard = ParkingGuard()
         self._deadline = Deadline(handler_deadline)
         self._timed_out: Position | None = None  # the record of which a statement took too long
-        self._wire: Wire | None = None  # kept from batch to batch as long as nothing goes wrong
+        self._writers = [Writer(engine, subscription, self._deadline) for _ in range(2)]
         self._thread = threading.Thread(
             target=self._run, name=f"consumer-{subscription.group}", daemon=True
         )
@@ -112,10 +101,10 @@ class Consumer:
         return self._thread.is_alive() and time.monotonic() - self._turned_at < STUCK_AFTER
 
     def ready(self) -> bool:
-        return self.healthy() and self._status.state == "running"
+        return self.healthy() and self._reporter.status.state == "running"
 
     def status(self) -> Status:
-        return self._status
+        return self._reporter.status
 
     def _run(self) -> None:
         try:
@@ -123,7 +112,7 @@ class Consumer:
         finally:
             if not self._stopping.is_set():
                 self.failed.set()
-                self._status = Status(state="stopped: the consumer ended")
+                self._reporter.report("stopped: the consumer ended")
 
     def _sessions(self) -> None:
         while not self._stopping.is_set():
@@ -149,14 +138,14 @@ class Consumer:
             return False
         reason = (str(error) if ours else "") or type(error).__name__
         log.warning("joining again", extra={"reason": reason})
-        self._report(f"waiting: {reason}", None)
+        self._reporter.report(f"waiting: {reason}")
         self._stopping.wait(FIRST_BACKOFF * 2)
         return True
 
     def _stop_and_say_why(self, error: Exception) -> None:
         """Stay alive for it; starting again would not mend it."""
         log.critical("nothing is consumed", extra={"reason": str(error)})
-        self._report(f"stopped: {error}", None)
+        self._reporter.report(f"stopped: {error}")
         while not self._stopping.wait(1):
             self._turned_at = time.monotonic()
 
@@ -169,13 +158,12 @@ class Consumer:
         session = Session(
             self._settings, self._subscription.group, topic, self._engine, self._verify
         )
-        self._at_end.clear()
+        self._reporter.begin()
         try:
             self._turns(session, topic)
         finally:
-            if self._wire is not None:
-                self._wire.close()
-                self._wire = None
+            for writer in self._writers:
+                writer.close()
             session.close()
 
     def _turns(self, session: Session, topic: Topic) -> None:
@@ -195,7 +183,7 @@ class Consumer:
             self.moments.turn(session)
             if self._turned_at - reported > 0.5:
                 reported = self._turned_at
-                self._report("running" if session.positions else "joining", session)
+                self._reporter.report("running" if session.positions else "joining", session)
 
     def _apply_in_hand(self, session: Session, topic: Topic) -> None:
         """Apply everything in hand; with Postgres away, wait for it and stay in the group."""
@@ -203,6 +191,8 @@ class Consumer:
         backoff = 0.0
         while session.in_hand and not self._stopping.is_set():
             try:
+                if len(session.in_hand) >= LARGE:
+                    self._apply_side_by_side(session, topic)
                 self._apply_or_split(session, topic)
             except Exception as error:
                 if not is_store_trouble(error):
@@ -212,6 +202,31 @@ class Consumer:
         session.resume()
         ended = time.monotonic()
         self._gather_until = ended + min((ended - began) * GATHER_FACTOR, GATHER_MOST)
+
+    def _apply_side_by_side(self, session: Session, topic: Topic) -> None:
+        """Apply each half of the partitions in a transaction of its own, both at once. What a
+        record's trouble keeps from being applied stays in hand."""
+        self._turned_at = time.monotonic()
+        halves = [[r for r in session.in_hand if r.partition % 2 == half] for half in (0, 1)]
+        if not all(halves):
+            return
+        ended = side_by_side(
+            [
+                partial(writer.write, records, _starts(session, records), topic.partitions)
+                for writer, records in zip(self._writers, halves, strict=True)
+            ]
+        )
+        left: list[RawRecord] = []
+        for records, result in zip(halves, ended, strict=True):
+            if isinstance(result, Outcome):
+                session.applied(records)
+                self._reporter.totals += result
+            else:
+                left += records
+        session.in_hand = left
+        for result in ended:
+            if isinstance(result, Exception) and not _may_be_a_record(result):
+                raise result
 
     def _apply_or_split(self, session: Session, topic: Topic) -> None:
         """Apply everything in hand. What cannot be handled is found by splitting, and parked."""
@@ -243,7 +258,7 @@ class Consumer:
         error: Exception,
     ) -> int:
         """How many records to try after an error that names none of them."""
-        if isinstance(error, StaleOwner) or not may_be_the_record(error):
+        if not _may_be_a_record(error):
             raise error
         if len(records) > 1:
             log.warning("batch failed, trying half of it", extra=_kind(error))
@@ -287,55 +302,29 @@ class Consumer:
         records: Sequence[RawRecord],
         failures: Mapping[Position, Failure],
     ) -> None:
-        starts = {r.partition: session.positions[r.partition] for r in records}
-        wire, self._wire = self._wire or connect(self._engine, self._subscription), None
-        try:
-            outcome = apply(
-                wire,
-                self._subscription,
-                records,
-                starts,
-                topic.partitions,
-                failures,
-                self._deadline,
-            )
-        except BaseException:
-            wire.close()
-            raise
-        self._wire = wire
+        (writer, _) = self._writers
+        starts = _starts(session, records)
+        self._reporter.totals += writer.write(records, starts, topic.partitions, failures)
         session.applied(records)
-        self._totals += outcome
 
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:
         """Pause, and keep polling so that the group knows that this member lives."""
         log.warning("Postgres is away", extra=_kind(error))
         session.keep_place()
-        self._report("waiting: Postgres is away", session)
+        self._reporter.report("waiting: Postgres is away", session)
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._stopping.is_set():
             self._turned_at = time.monotonic()
             session.fetch(1, POLL_WAIT)
             session.commit_if_due()  # what is stored is known by it, should Postgres be restored
 
-    def _report(self, state: str, session: Session | None) -> None:
-        positions = session.positions if session else {}
-        behind = self._behind(session) if session else {}
-        now = time.monotonic()
-        for partition in positions:
-            if not behind.get(partition):
-                self._at_end[partition] = now
-        waited = [now - self._at_end.setdefault(p, now) for p in behind]
-        self._status = Status(
-            state=state,
-            partitions=sorted(positions),
-            lag_records=sum(behind.values()),
-            lag_seconds=round(max(waited, default=0.0), 3),
-            events=asdict(self._totals),
-        )
 
-    def _behind(self, session: Session) -> dict[int, int]:
-        positions = session.positions
-        return {p: e - positions[p] for p, e in session.ends().items() if e > positions[p]}
+def _starts(session: Session, records: Sequence[RawRecord]) -> dict[int, int]:
+    return {record.partition: session.positions[record.partition] for record in records}
+
+
+def _may_be_a_record(error: Exception) -> bool:
+    return not isinstance(error, StaleOwner) and may_be_the_record(error)
 
 
 def _kind(error: Exception) -> dict[str, str]:

@@ -19,17 +19,16 @@ class HandlerTimedOut(Exception):
 class Deadline:
     """Interrupts what runs within it, by raising HandlerTimedOut there, once it takes too long.
 
-    It is entered by one thread at a time. Python interrupts between its own instructions: a call
-    into C that never returns is seen by the health check alone, and a statement by Postgres's
+    Each thread that enters it has its own time. Python interrupts between its own instructions: a
+    call into C that never returns is seen by the health check alone, and a statement by Postgres's
     statement_timeout.
     """
 
     def __init__(self, seconds: float):
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._ends: float | None = None  # of time.monotonic, while something runs within
-        self._runs_in = 0
-        self._interrupted = False
+        self._ends: dict[int, float] = {}  # of time.monotonic, of each thread that is within
+        self._interrupted: set[int] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
 
@@ -42,9 +41,7 @@ class Deadline:
 
     def __enter__(self) -> None:
         with self._lock:
-            self._interrupted = False
-            self._runs_in = threading.get_ident()
-            self._ends = time.monotonic() + self._seconds
+            self._ends[threading.get_ident()] = time.monotonic() + self._seconds
 
     def __exit__(
         self,
@@ -52,9 +49,11 @@ class Deadline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        thread = threading.get_ident()
         with self._lock:
-            self._ends = None
-            interrupted = self._interrupted
+            self._ends.pop(thread, None)
+            interrupted = thread in self._interrupted
+            self._interrupted.discard(thread)
         if interrupted and kind is not HandlerTimedOut:
             self._await_interruption()
             raise HandlerTimedOut
@@ -72,11 +71,13 @@ class Deadline:
     def _watch(self) -> None:
         while not self._stopping.wait(_LOOK):
             with self._lock:
-                if self._ends is not None and time.monotonic() > self._ends:
-                    self._ends = None
-                    self._interrupted = True
+                now = time.monotonic()
+                late = [thread for thread, ends in self._ends.items() if now > ends]
+                for thread in late:
+                    del self._ends[thread]
+                    self._interrupted.add(thread)
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(self._runs_in), ctypes.py_object(HandlerTimedOut)
+                        ctypes.c_ulong(thread), ctypes.py_object(HandlerTimedOut)
                     )
 
 

@@ -12,8 +12,8 @@ import psycopg2.extensions
 from sqlalchemy import Connection, text
 
 from rollcall_events import Consumer, Pace
-from rollcall_events.consumer import Status
 from rollcall_events.postgres import is_store_trouble
+from rollcall_events.status import Status
 from rollcall_user_management.generations import table, takeover
 from rollcall_user_management.generations.store import Generation, ReadStore
 from rollcall_user_management.generations.table import Row
