@@ -12,7 +12,7 @@ CONSUMERS = {"user-management", "email-notification", "slack-notification"}
 # Connections of one replica: user-management's with the live read store, the one before and one
 # that is filled; the pool of the senders' services is made in their bootstrap.
 POOLS = {"user-management": SHARED + 3 * EACH}
-SENDERS_POOL = 4 + CONNECTIONS
+SENDERS_POOL = 5 + CONNECTIONS
 RESERVED = 20  # of Postgres: its superuser, the operator and the standbys
 
 

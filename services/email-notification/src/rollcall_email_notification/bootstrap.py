@@ -27,8 +27,8 @@ WORKERS = 32  # most wait for a mail server; one that hangs has each for ten sec
 def build(settings: Settings) -> Sequence[Component]:
     """The service's components in the order of their start."""
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
-    # The sender, the consumer, its callbacks and the counts: a connection each.
-    pool = 4 + CONNECTIONS
+    # The sender, the consumer (two), its callbacks and the counts.
+    pool = 5 + CONNECTIONS
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=pool)
     store = LedgerStore(engine, "rollcall_email_notification", SCHEMA)
     sender = Sender(

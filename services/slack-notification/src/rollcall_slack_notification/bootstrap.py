@@ -27,8 +27,8 @@ SPACING = 1.0  # seconds; Slack allows about one message a second to a conversat
 def build(settings: Settings) -> Sequence[Component]:
     """The service's components in the order of their start."""
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
-    # The sender, the consumer, its callbacks and the counts: a connection each.
-    pool = 4 + CONNECTIONS
+    # The sender, the consumer (two), its callbacks and the counts.
+    pool = 5 + CONNECTIONS
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=pool)
     store = LedgerStore(engine, "rollcall_slack_notification", SCHEMA)
     sender = Sender(

@@ -44,7 +44,7 @@ TOPIC = "users"
 WORKERS = 4  # threads that talk to Postgres for queries
 # Connections of the guard, recovery and generations, and of operators.
 SHARED = 5 + CONNECTIONS + VERIFICATIONS + TIMELINES
-EACH = WORKERS + 2 + CONNECTIONS  # of queries, the projection, counts and operators
+EACH = WORKERS + 3 + CONNECTIONS  # of queries, the projection (two), counts and operators
 
 
 class Workers:
