@@ -1,4 +1,4 @@
-"""A group's consumer: one thread that fetches, applies and reports."""
+"""A group's consumer: one thread fetches, applies and reports; another shares large batches."""
 
 import logging
 import threading
