@@ -150,9 +150,13 @@ def _restart_postgres(cluster: Cluster, rng: random.Random) -> Fault:
 
 
 def _stall_kafka(cluster: Cluster, rng: random.Random) -> Fault:
+    return _halted(cluster.kafka, rng.uniform(*_STALL))
+
+
+def _halted(process: Kept, seconds: float) -> Fault:
     fault = Fault(time.monotonic())
-    cluster.kafka.send_all(SIGSTOP)
-    fault.lasts(rng.uniform(*_STALL), lambda: cluster.kafka.send_all(SIGCONT))
+    process.send_all(SIGSTOP)
+    fault.lasts(seconds, partial(process.send_all, SIGCONT))
     return fault
 
 
@@ -190,10 +194,7 @@ def _stall(service: str, cluster: Cluster, rng: random.Random) -> Fault:
 
 
 def _stall_gateway(cluster: Cluster, rng: random.Random) -> Fault:
-    fault = Fault(time.monotonic())
-    cluster.gateway.send(SIGSTOP)
-    fault.lasts(rng.uniform(*_GATEWAY_STALL), lambda: cluster.gateway.send(SIGCONT))
-    return fault
+    return _halted(cluster.gateway, rng.uniform(*_GATEWAY_STALL))
 
 
 def _add(cluster: Cluster, rng: random.Random) -> Fault:

@@ -4,8 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
 import grpc
 import httpx
@@ -14,6 +13,7 @@ import pytest
 from e2e.local_platform import Killed, Platform
 from e2e.people import new_email
 from e2e.waiting import eventually
+from support.family import send_all
 
 from rollcall.users.v1 import commands_pb2
 from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
@@ -127,10 +127,11 @@ def _create(api: httpx.Client) -> tuple[httpx.Response, float]:
 @contextmanager
 def _stopped(pid: int) -> Iterator[None]:
     """A process and its children, halted: whoever calls it gets no answer and no refusal."""
-    with ExitStack() as stack:
-        for member in _family(pid):
-            stack.enter_context(_halted(member))
+    send_all(pid, signal.SIGSTOP)
+    try:
         yield
+    finally:
+        send_all(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -141,11 +142,3 @@ def _halted(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for child in children:
-        found += _family(int(child))
-    return found

@@ -4,11 +4,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, Signals
 
-import psutil  # type: ignore[import-untyped]
+from support.family import send_all
 
 from rollcall_local.process import Command, start_arguments, stop
 
@@ -41,10 +40,7 @@ class Kept:
 
     def send_all(self, signal: Signals) -> None:
         """To it, and to all that it has started."""
-        process = psutil.Process(self._process.pid)
-        for member in (process, *process.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                member.send_signal(signal)
+        send_all(self._process.pid, signal)
 
     def end(self) -> None:
         """Ask it to end, as whoever runs it would; it is started again."""
@@ -54,7 +50,7 @@ class Kept:
         """End it for good, stalled or not."""
         with self._starting:
             self._stopping.set()
-        self.send(SIGCONT)
+        self.send_all(SIGCONT)
         stop(self._process, self._command)
         self._thread.join()
 

@@ -53,13 +53,21 @@ def store(engine: Engine) -> Engine:
     return engine
 
 
+@contextmanager
+def publishing(settings: KafkaSettings, topic: str) -> Iterator[Publisher]:
+    ensure_topic(settings, topic, deadline=20)
+    publisher = Publisher(settings, topic, "/services/test")
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        publisher.stop()
+
+
 @pytest.fixture
 def publisher(kafka_settings: KafkaSettings, topic: str) -> Iterator[Publisher]:
-    ensure_topic(kafka_settings, topic)
-    publisher = Publisher(kafka_settings, topic, "/services/test")
-    publisher.start()
-    yield publisher
-    publisher.stop()
+    with publishing(kafka_settings, topic) as publisher:
+        yield publisher
 
 
 @contextmanager
@@ -221,6 +229,7 @@ def test_a_stale_owner_changes_nothing(store: Engine) -> None:
         assert connection.execute(text("SELECT next_offset FROM offsets")).scalar() == 9
 
 
+@pytest.mark.usefixtures("apache_kafka")
 @pytest.mark.parametrize("beyond", [-5, 7])
 def test_offsets_that_are_not_in_the_log_are_refused(
     kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher, beyond: int

@@ -4,21 +4,19 @@ librdkafka asks then where the epoch of the last record that it read ends. When 
 epoch in mind, the answer lies before its place, and it says that the log was cut.
 """
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from confluent_kafka import Consumer as Client
 from confluent_kafka import TopicPartition
-from integration.test_consuming import consuming, create, names, update
+from integration.test_consuming import consuming, create, names, publishing, update
 from integration.test_consuming import store as store  # the fixture
 from sqlalchemy import Engine
 from support.waiting import eventually
 
-from rollcall_events import KafkaSettings, Publisher
+from rollcall_events import KafkaSettings
 from rollcall_events import session as session_module
-from rollcall_events.topic import ensure_topic
 from rollcall_local import kafka
 from rollcall_local.ports import free_port
 
@@ -29,17 +27,6 @@ class Doubting(Client):
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         doubted = [TopicPartition(p.topic, p.partition, p.offset, "", 0) for p in partitions]
         super().incremental_assign(doubted)
-
-
-@contextmanager
-def publishing(settings: KafkaSettings, topic: str) -> Any:
-    ensure_topic(settings, topic, deadline=20)
-    publisher = Publisher(settings, topic, "/services/test")
-    publisher.start()
-    try:
-        yield publisher
-    finally:
-        publisher.stop()
 
 
 @pytest.mark.usefixtures("apache_kafka")
