@@ -20,10 +20,12 @@ _TRIGRAM = re.compile(r"[^\W_]{3}")
 
 @dataclass(frozen=True)
 class Listing:
-    """Which users, and what is shown of them. columns, from_: of a statement over `users u`.
-    conditions: all have to hold, with `parameters`. message: of a row."""
+    """Which users, and what is shown of them. from_: `FROM users u`, and what the orders and the
+    conditions ask of it. conditions: all have to hold, with `parameters`. columns, joined: what is
+    shown of `u`, once a page is chosen, and what `u` is joined with for it. message: of a row."""
 
     columns: str
+    joined: str
     from_: str
     orders: Orders
     conditions: Sequence[str]
@@ -53,10 +55,13 @@ def page_of(
         )
         parameters |= {"after": value, "after_id": id_}
     direction = "DESC" if order != name else "ASC"
-    statement = (
-        f"SELECT {listing.columns}, {column} AS sort_value {listing.from_}"
-        f" WHERE {' AND '.join(conditions)}"
+    page = (
+        f"SELECT u.*, {column} AS sort_value {listing.from_} WHERE {' AND '.join(conditions)}"
         f" ORDER BY {column} {direction}, u.id {direction} LIMIT :limit"
+    )
+    statement = (
+        f"SELECT {listing.columns}, u.sort_value FROM ({page}) u {listing.joined}"
+        f" ORDER BY u.sort_value {direction}, u.id {direction}"
     )
     rows = connection.execute(text(statement), parameters | {"limit": size + 1}).all()
     response = pb.ListUsersResponse(users=[listing.message(row) for row in rows[:size]])

@@ -51,7 +51,7 @@ _VERSION = text(
 )
 
 _COLUMNS = f"u.id::text AS id, s.state, {_roles(':at')}"
-_FROM = f"FROM users u CROSS JOIN LATERAL {_state_at('u.id', ':at')} s"
+_STATES = f"CROSS JOIN LATERAL {_state_at('u.id', ':at')} s"
 _LIVE = ["u.created_at <= :at", "(u.deleted_at IS NULL OR u.deleted_at > :at)"]
 _EMAIL_KEY = "coalesce(s.state->>'email_key', s.state->>'email')"
 _ORDERS: Orders = {
@@ -99,7 +99,8 @@ def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
 
 
 def listing(connection: Connection, request: pb.ListUsersRequest) -> Listing:
-    """The users who lived at the moment of the request."""
+    """The users who lived at the moment of the request. Their states are looked up for a page of
+    them alone, where nothing else depends on them."""
     conditions = list(_LIVE)
     parameters: dict[str, Any] = {"at": request.at.ToDatetime(UTC)}
     if request.HasField("query"):
@@ -118,7 +119,14 @@ def listing(connection: Connection, request: pb.ListUsersRequest) -> Listing:
     if request.status:
         conditions.append("(s.state->>'status')::int = :status")
         parameters["status"] = request.status
-    return Listing(_COLUMNS, _FROM, _ORDERS, conditions, parameters, _message)
+    from_ = f"FROM users u {_STATES}" if _of_states(request) else "FROM users u"
+    return Listing(_COLUMNS, _STATES, from_, _ORDERS, conditions, parameters, _message)
+
+
+def _of_states(request: pb.ListUsersRequest) -> bool:
+    """Whether who is listed, or the order, depends on the users' states at the moment."""
+    filtered = request.HasField("query") or request.HasField("email") or bool(request.status)
+    return filtered or request.order_by.removeprefix("-") not in ("", "created_at")
 
 
 def _roles_meant(connection: Connection, role: str, at: datetime) -> dict[str, Any]:

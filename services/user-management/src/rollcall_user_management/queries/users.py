@@ -64,9 +64,8 @@ def list_users(connection: Connection, request: pb.ListUsersRequest) -> pb.ListU
     if request.HasField("at"):
         return page_of(connection, request, past.listing(connection, request))
     conditions, parameters = _filters(request)
-    return page_of(
-        connection, request, Listing(_COLUMNS, _FROM, _ORDERS, conditions, parameters, _message)
-    )
+    listing = Listing(_COLUMNS, "", _FROM, _ORDERS, conditions, parameters, _message)
+    return page_of(connection, request, listing)
 
 
 def _filters(request: pb.ListUsersRequest) -> tuple[list[str], dict[str, Any]]:
