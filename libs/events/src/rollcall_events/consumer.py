@@ -30,8 +30,8 @@ BATCH_SIZE = 2_000
 LARGE = 200  # records, from which a batch is applied in two transactions at once
 POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
 # A transaction costs what dozens of records cost, so while records keep coming they are gathered
-# for a few times as long as the last transaction took. A record that comes alone does not wait.
-GATHER_FACTOR, GATHER_MOST = 3, 0.05  # times, seconds
+# for as long as the last transaction took. A record that comes alone does not wait.
+GATHER_MOST = 0.005  # seconds
 STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
 
@@ -201,7 +201,7 @@ class Consumer:
                 self._wait_for_store(session, backoff, error)
         session.resume()
         ended = time.monotonic()
-        self._gather_until = ended + min((ended - began) * GATHER_FACTOR, GATHER_MOST)
+        self._gather_until = ended + min(ended - began, GATHER_MOST)
 
     def _apply_side_by_side(self, session: Session, topic: Topic) -> None:
         """Apply each half of the partitions in a transaction of its own, both at once. What a

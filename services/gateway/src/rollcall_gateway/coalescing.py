@@ -21,7 +21,9 @@ from rollcall.users.v1.commands_pb2 import (
 from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
 from rollcall_gateway.failures import Code, Failure
 
-CALLS = 3  # in flight, not counting those that hang: one for each replica there usually is
+# In flight, not counting those that hang: while one is answered another is on its way. More would
+# be smaller, and a call costs what a dozen commands cost.
+CALLS = 2
 HANGING_SECONDS = 0.05
 MAX_COMMANDS = 128  # of a call
 MAX_BYTES = 1024 * 1024
