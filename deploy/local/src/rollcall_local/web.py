@@ -1,4 +1,4 @@
-"""Serving a Starlette application on 127.0.0.1 for a stand-in: quiet, and ended by SIGTERM."""
+"""Serving a Starlette application for a stand-in: quiet, and ended by SIGTERM."""
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,11 +17,11 @@ PAGE_HEADERS = {
 }
 
 
-async def serve(application: Starlette, port: int) -> None:
+async def serve(application: Starlette, port: int, host: str = HOST) -> None:
     """Serve until SIGTERM or SIGINT. No access log: addresses are in the queries."""
     configuration = uvicorn.Config(
         application,
-        host=HOST,
+        host=host,
         port=port,
         access_log=False,
         log_level="warning",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 
-from rollcall_cli import exits
+from rollcall_cli import broker, exits
 from rollcall_cli.appending import Appending, GivenUp
 from rollcall_cli.ask_roles import by_id_and_name
 from rollcall_cli.importing import Import
@@ -14,9 +14,8 @@ from rollcall_cli.output import Output
 from rollcall_cli.progress import bar
 from rollcall_cli.synthetic import ROLES, Synthetic
 from rollcall_cli.users_file import TOPIC, Problem, UsersFile
-from rollcall_events import KafkaSettings, Publisher, TopicUnavailable, UnpublishedEvent
+from rollcall_events import Publisher, TopicUnavailable, UnpublishedEvent
 from rollcall_events.topic import ensure_topic
-from rollcall_local import client
 from rollcall_local.client import NotRunning
 from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
@@ -117,7 +116,7 @@ def _load(home: Home, plan: Plan, output: Output, *, dry_run: bool) -> int:
 
 def _append(home: Home, plan: Plan, output: Output) -> None:
     """Raises NotRunning, PlatformError."""
-    settings = KafkaSettings(client.status(home)["broker"]["bootstrap_servers"])
+    settings = broker.settings(home)
     try:
         ensure_topic(settings, TOPIC, deadline=_BROKER_WITHIN)
     except TopicUnavailable as error:

@@ -6,10 +6,10 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from rollcall_events import EVENT_TYPES, Event, KafkaSettings, TopicUnavailable
+from rollcall_cli import broker
+from rollcall_events import EVENT_TYPES, Event, TopicUnavailable
 from rollcall_events.codec import RawRecord, format_time
 from rollcall_events.tail import tail
-from rollcall_local import client
 from rollcall_local.client import NotRunning
 from rollcall_local.home import Home
 
@@ -17,8 +17,8 @@ TOPIC = "users"
 
 
 def documents(home: Home, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What the options ask for, as it is appended. Raises NotRunning."""
-    settings = KafkaSettings(client.status(home)["broker"]["bootstrap_servers"])
+    """What the options ask for, as it is appended. Raises NotRunning, PlatformError."""
+    settings = broker.settings(home)
     try:
         for seen in tail(settings, TOPIC, since=options.since, follow=not options.no_follow):
             if seen is not None:

@@ -1,6 +1,9 @@
 """Settings come from environment variables only, and a wrong one says what to do."""
 
+import os
+import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class SettingsError(ValueError):
@@ -18,6 +21,26 @@ class Env:
         if not value:
             raise SettingsError(f"{name} is not set" + (f": {hint}" if hint else ""))
         return value
+
+    def secret(self, name: str, hint: str = "") -> str:
+        """The variable's value, or what the file holds that `<name>_FILE` names; one of the two."""
+        file = self.optional(f"{name}_FILE")
+        if not file:
+            return self.required(name, hint)
+        if self.optional(name):
+            raise SettingsError(f"set one of {name} and {name}_FILE")
+        try:
+            value = Path(file).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            cause = type(error).__name__
+            raise SettingsError(f"{name}_FILE: {file} can't be read: {cause}") from None
+        if not value:
+            raise SettingsError(f"{name}_FILE is an empty file")
+        return value
+
+    def replica_id(self, service: str) -> str:
+        """REPLICA_ID, or a name that no other replica has, on this machine or another."""
+        return self.text("REPLICA_ID", f"{service}-{socket.gethostname()}-{os.getpid()}")
 
     def text(self, name: str, default: str) -> str:
         return self._variables.get(name) or default

@@ -1,6 +1,5 @@
 """What the service is told by its environment."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import Address
@@ -49,10 +48,10 @@ def from_env(variables: Mapping[str, str]) -> Settings:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return Settings(
-        replica_id=env.text("REPLICA_ID", f"{SERVICE}-{os.getpid()}"),
-        database_url=env.required("DATABASE_URL", "postgresql://user:password@host:port/database"),
+        replica_id=env.replica_id(SERVICE),
+        database_url=env.secret("DATABASE_URL", "postgresql://user:password@host:port/database"),
         kafka=kafka,
-        smtp=smtp_from_url(env.required("SMTP_URL", "smtp://[user:password@]host:port")),
+        smtp=smtp_from_url(env.secret("SMTP_URL", "smtp://[user:password@]host:port")),
         mail_from=_address(env.required("MAIL_FROM", "the address that mails come from")),
         grpc_host=env.text("GRPC_HOST", "127.0.0.1"),
         grpc_port=env.integer("GRPC_PORT", 50051, maximum=65535),

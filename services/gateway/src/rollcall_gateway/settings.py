@@ -1,6 +1,5 @@
 """What the gateway is told by its environment."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ class Settings:
     def from_env(cls, variables: Mapping[str, str]) -> "Settings":
         env = Env(variables)
         return cls(
-            replica_id=env.text("REPLICA_ID", f"gateway-{os.getpid()}"),
+            replica_id=env.replica_id("gateway"),
             host=env.text("GATEWAY_HOST", "127.0.0.1"),
             port=env.integer("GATEWAY_PORT", 8080, maximum=65535),
             management_host=env.text("MANAGEMENT_HOST", "127.0.0.1"),
@@ -35,7 +34,7 @@ class Settings:
             user_management_target=env.required(
                 "USER_MANAGEMENT_TARGET", "a gRPC target such as dns:///user-management:50051"
             ),
-            token_secret=_secret(env.required("ROLLCALL_TOKEN_SECRET", "at least 32 characters")),
+            token_secret=_secret(env.secret("ROLLCALL_TOKEN_SECRET", "at least 32 characters")),
             max_in_flight=env.integer("GATEWAY_MAX_IN_FLIGHT", 512, minimum=1, maximum=100_000),
             log_level=env.text("LOG_LEVEL", "INFO"),
         )

@@ -1,6 +1,5 @@
 """What the service is told by its environment."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,8 +40,8 @@ def from_env(variables: Mapping[str, str]) -> Settings:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return Settings(
-        replica_id=env.text("REPLICA_ID", f"{SERVICE}-{os.getpid()}"),
-        database_url=env.required("DATABASE_URL", "postgresql://user:password@host:port/database"),
+        replica_id=env.replica_id(SERVICE),
+        database_url=env.secret("DATABASE_URL", "postgresql://user:password@host:port/database"),
         kafka=kafka,
         slack=_slack(env),
         grpc_host=env.text("GRPC_HOST", "127.0.0.1"),
@@ -60,4 +59,4 @@ def _slack(env: Env) -> Slack:
     channel = env.optional("SLACK_CHANNEL")
     if channel and "@" in channel:
         raise SettingsError("SLACK_CHANNEL must be a channel's id or #name")
-    return Slack(env.required("SLACK_BOT_TOKEN", "a bot's token, xoxb-…"), api_url, channel)
+    return Slack(env.secret("SLACK_BOT_TOKEN", "a bot's token, xoxb-…"), api_url, channel)

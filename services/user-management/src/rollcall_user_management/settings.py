@@ -1,6 +1,5 @@
 """The service's settings; the README's table of variables is their documentation."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,9 +26,9 @@ class Settings:
         """Raises ValueError with one line that says what to set."""
         env = Env(variables)
         return cls(
-            database_url=env.required("DATABASE_URL", "postgresql://user:password@host:port/db"),
+            database_url=env.secret("DATABASE_URL", "postgresql://user:password@host:port/db"),
             kafka=KafkaSettings.from_env(variables),
-            replica_id=env.text("REPLICA_ID", f"{SERVICE}-{os.getpid()}"),
+            replica_id=env.replica_id(SERVICE),
             grpc_host=env.text("GRPC_HOST", "127.0.0.1"),
             grpc_port=env.integer("GRPC_PORT", 50051, minimum=1, maximum=65535),
             management_host=env.text("MANAGEMENT_HOST", "127.0.0.1"),
