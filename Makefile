@@ -37,6 +37,7 @@ status: $(ENVIRONMENT) ## who runs, which partitions each holds, lag
 .PHONY: test lint types imports test-fast test-containers
 # Both halves mostly wait: for processes that start, are killed, come back.
 OF_PLATFORMS := $(addprefix tests/,bench chaos e2e faults hanging history model races)
+OF_ENGINES := tests/compose  # make compose-test
 # The tests start processes from one in which gRPC runs, whose own support of fork makes 1 in 30
 # children abort.
 test test-fast: export GRPC_ENABLE_FORK_SUPPORT = 0
@@ -45,7 +46,7 @@ test: lint types imports ## every check: lint, types, import rules, all tests
 	@set -m; \
 	  $(BIN)/pytest -r sxX $(OF_PLATFORMS) > $(VENV)/platforms.log 2>&1 & platforms=$$!; \
 	  trap 'kill -INT $$platforms; wait $$platforms; exit 130' INT TERM; \
-	  $(BIN)/pytest -r sxX $(addprefix --ignore=,$(OF_PLATFORMS)); others=$$?; \
+	  $(BIN)/pytest -r sxX $(addprefix --ignore=,$(OF_PLATFORMS) $(OF_ENGINES)); others=$$?; \
 	  wait $$platforms; code=$$?; cat $(VENV)/platforms.log; exit $$((code + others))
 
 lint: $(ENVIRONMENT) ## style
@@ -74,6 +75,25 @@ test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Do
 	@$(BIN)/python -W ignore -c 'import docker; docker.from_env(timeout=5).ping()' 2>/dev/null \
 	  || { echo "make test-containers needs Docker, and no Docker daemon answers." >&2; exit 1; }
 	@ROLLCALL_TEST_PLATFORM=containers $(BIN)/pytest -r sxX tests/integration
+
+# --- images and Compose ----------------------------------------------------------------------
+
+.PHONY: images image-requirements compose-test
+IMAGES := gateway user-management email-notification slack-notification cli
+TAG ?= dev
+images: ## build the images rollcall/<service>:dev (TAG, IMAGES)
+	@for image in $(IMAGES); do \
+	  echo "== image rollcall/$$image:$(TAG)"; \
+	  docker build --quiet --file deploy/docker/Dockerfile --build-arg IMAGE=$$image \
+	    --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	    --tag rollcall/$$image:$(TAG) . || exit; \
+	done
+
+image-requirements: $(ENVIRONMENT) ## which part of the lock each image installs, anew
+	@$(LONG) manifests.image_requirements
+
+compose-test: $(ENVIRONMENT) images ## docker-compose.yml for real: build, start, journeys, also secured
+	@$(BIN)/pytest -r sxX tests/compose
 
 # --- long runs, each on a platform of its own ------------------------------------------------
 

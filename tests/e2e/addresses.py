@@ -25,8 +25,12 @@ _NOT_OURS = {
 
 def environment(home: Path) -> dict[str, str]:
     """The environment of a platform of its own in `home`."""
-    kept = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
-    return kept | dict(_ports()) | {"ROLLCALL_HOME": str(home)}
+    return elsewhere() | dict(_ports()) | {"ROLLCALL_HOME": str(home)}
+
+
+def elsewhere() -> dict[str, str]:
+    """The caller's environment without what would point a platform elsewhere."""
+    return {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
 
 
 def ports_of(variables: Mapping[str, str]) -> dict[str, int]:

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from e2e.local_platform import Platform
-from e2e.messages import slack_messages
+from e2e.messages import Inboxes, slack_messages
 from e2e.waiting import eventually
 
 UNKNOWN_ID = "01900000-0000-7000-8000-00000000ffff"
@@ -31,7 +30,7 @@ def create(api: httpx.Client, who: str, **changed: Any) -> httpx.Response:
 
 
 @contextmanager
-def second_admin(api: httpx.Client, platform: Platform) -> Iterator[dict[str, Any]]:
+def second_admin(api: httpx.Client, platform: Inboxes) -> Iterator[dict[str, Any]]:
     """Another admin beside the first user, for a while: each message to them takes a second.
 
     Known to slack-notification, which tells the admins that it knows when it handles an event,

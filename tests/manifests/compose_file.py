@@ -1,6 +1,8 @@
 """docker-compose.yml as Compose would take it, read without Compose."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -53,6 +55,17 @@ def is_job(service: Service) -> bool:
 
 def image(service: Service) -> str:
     return str(service["image"])
+
+
+def command() -> list[str] | None:
+    """Compose 2 or newer, where it is installed."""
+    for words in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(words[0]):
+            argv = [*words, "version", "--short"]
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+            if done.returncode == 0 and int(done.stdout.lstrip("v").partition(".")[0]) >= 2:
+                return words
+    return None
 
 
 def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:

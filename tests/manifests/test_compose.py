@@ -1,7 +1,6 @@
 """docker-compose.yml, alone and with deploy/docker/secure.yml, without an engine."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, validators
-from manifests.compose_file import FILES, Project, project, services
+from manifests.compose_file import FILES, Project, command, project, services
 from manifests.compose_policy import ONE_PROGRAM, RULES, STAND_IN
 from manifests.rendered import ROOT, build, containers, workloads
 
@@ -46,24 +45,13 @@ def test_it_is_what_the_specification_allows(variant: str) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_compose_itself_takes_it_where_it_is_installed(variant: str) -> None:
     """Elsewhere the schema and the rules have to do."""
-    compose = _compose()
+    compose = command()
     if compose is None:
         return
     named = [word for file in FILES[variant] for word in ("-f", str(file))]
     argv = [*compose, *named, "--profile", "*", "config", "--quiet"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-
-
-def _compose() -> list[str] | None:
-    """The command of Compose 2 or newer."""
-    for words in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(words[0]):
-            argv = [*words, "version", "--short"]
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-            if done.returncode == 0 and int(done.stdout.lstrip("v").partition(".")[0]) >= 2:
-                return words
-    return None
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
