@@ -8,7 +8,7 @@ users=(user-management email-notification slack-notification cli)
 
 # In files, so that no password is on a command line.
 for user in "${users[@]}"; do
-  printf 'SCRAM-SHA-512=[password=%s]\n' "$(cat "/secrets/$user")" >/tmp/scram
+  printf 'SCRAM-SHA-512=password=%s\n' "$(cat "/secrets/$user")" >/tmp/scram
   tool kafka-configs --alter --entity-type users --entity-name "$user" --add-config-file /tmp/scram
   rm /tmp/scram
 done

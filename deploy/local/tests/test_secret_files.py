@@ -11,8 +11,8 @@ import pytest
 from rollcall_local import secret_files
 from rollcall_local.home import Home
 
-READERS = ("cli", "email-notification", "gateway", "kafka", "postgres", "slack-notification")
-READERS += ("user-management",)
+SENDERS = ("email-notification", "slack-notification")
+READERS = ("cli", "gateway", "kafka", "postgres", "user-management", *SENDERS)
 
 
 def made(tmp_path: Path) -> dict[str, str]:
@@ -41,7 +41,7 @@ def test_secrets_are_long_and_all_different(tmp_path: Path) -> None:
 
 def test_a_reader_gets_its_own_alone(tmp_path: Path) -> None:
     found = made(tmp_path)
-    for service in ("user-management", "email-notification", "slack-notification"):
+    for service in ("user-management", *SENDERS):
         role = service.replace("-", "_")
         url = f"postgresql://{role}:{found[f'postgres/{role}']}@postgres:5432/rollcall"
         assert found[f"{service}/database-url"] == url
