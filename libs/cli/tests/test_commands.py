@@ -1,14 +1,17 @@
 """The rollcall command without a platform: usage, exit codes, logs and tokens."""
 
 import json
+import threading
 from pathlib import Path
 
 import jwt
 import pytest
 
+from rollcall_cli import broker
 from rollcall_cli.__main__ import main
 from rollcall_cli.exits import FAILED, OK, UNREACHABLE, USAGE
-from rollcall_local import credentials, first_user
+from rollcall_local import client, credentials, first_user
+from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
 
 
@@ -103,3 +106,41 @@ def test_a_mail_is_shown_as_its_service_renders_it(
     assert main(["mail", "preview", "welcome", "--locale", "fr"]) == OK
     assert capfd.readouterr().out.startswith("Subject: Bienvenue sur Rollcall\n")
     assert main(["mail", "preview", "no_such"]) == USAGE
+
+
+@pytest.mark.parametrize("command", ["up", "down", "clean", "logs", "scale"])
+def test_a_platform_in_a_network_is_not_started_and_stopped_by_the_command(
+    home: Home, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCALL_DISCOVERY", "dns")
+    arguments = [command, "user-management", "3"] if command == "scale" else [command]
+    assert main(arguments) == FAILED
+    assert "is for what started this platform" in capsys.readouterr().err
+    assert home.root.exists()
+
+
+def test_in_a_network_the_token_waits_for_the_first_user(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCALL_DISCOVERY", "dns")
+    secret = credentials.load_or_create(home, ()).token_secret
+    waiting = threading.Timer(0.5, home.write, (first_user.FILE, {"id": "1"}))
+    waiting.start()
+    assert main(["token"]) == OK
+    waiting.join()
+    token = capsys.readouterr().out.strip()
+    assert jwt.decode(token, secret, ["HS256"], audience="rollcall")["sub"] == "users/1"
+
+
+def test_the_command_speaks_to_kafka_as_the_environment_says(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text("only-for-this-test")
+    monkeypatch.setattr(client, "status", lambda _: {"broker": {"bootstrap_servers": "kafka:9092"}})
+    assert broker.settings(home).common()["security.protocol"] == "PLAINTEXT"
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "cli")
+    with pytest.raises(PlatformError, match="KAFKA_SASL_PASSWORD"):
+        broker.settings(home)
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD_FILE", str(tmp_path / "password"))
+    assert broker.settings(home).common()["sasl.password"] == "only-for-this-test"

@@ -12,6 +12,7 @@ from rollcall_cli.scale import scale
 from rollcall_cli.show_logs import logs
 from rollcall_cli.show_status import status
 from rollcall_cli.token import token
+from rollcall_local import discovery
 from rollcall_local.client import NotRunning
 from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
@@ -36,6 +37,9 @@ COMMANDS: dict[str, Handler] = {
     "users": users.run,
     "verify": verify.run,
 }
+
+# Of a platform that this command started itself.
+LOCAL = {"up", "down", "clean", "logs", "scale"}
 
 # Commands that have several actions.
 GROUPS = {
@@ -82,6 +86,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     output = Output(json=getattr(options, "json", False))
+    if options.command in LOCAL and discovery.is_asked_for(os.environ):
+        output.error(f"{options.command} is for what started this platform, Compose for one")
+        return exits.FAILED
     try:
         return COMMANDS[options.command](Home.from_env(os.environ), options, output)
     except NotRunning as error:
