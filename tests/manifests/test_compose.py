@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from manifests.compose_policy import ONE_PROGRAM, RULES, STAND_IN
 from manifests.rendered import ROOT, build, containers, workloads
 
 from rollcall_events.topic import _CONFIG, PARTITIONS
+from rollcall_local import kafka
 
 VARIANTS = sorted(FILES)
 # Their configuration lies in a folder of its own, of which nothing is mounted that is not there.
@@ -126,6 +128,21 @@ def test_the_topic_is_the_one_that_the_services_ask_for() -> None:
     assert command[command.index("--partitions") + 1] == str(PARTITIONS)
     config = [value for word, value in pairwise(command) if word == "--config"]
     assert dict(value.split("=") for value in config) == _CONFIG
+
+
+def test_kafka_is_set_as_on_one_machine_but_for_its_listeners(tmp_path: Path) -> None:
+    lines = kafka.configure(tmp_path, 9092, 9093).read_text().splitlines()
+    here = dict(line.split("=", 1) for line in lines)
+    given = services("plain")["kafka"]["environment"].items()
+    found = {n.removeprefix("KAFKA_").replace("_", ".").lower(): value for n, value in given}
+    own = {
+        name
+        for name in here
+        if "listener" in name or name in ("log.dirs", "controller.quorum.voters")
+    }
+    assert {name: found[name] for name in here.keys() - own} == {
+        name: here[name] for name in here.keys() - own
+    }
 
 
 def test_three_replicas_of_user_management() -> None:
