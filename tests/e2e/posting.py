@@ -32,14 +32,19 @@ class Answer:
 
 
 class Posting:
-    """`with Posting(…) as posting:` the loop runs; afterwards every request has its answer."""
+    """`with Posting(…) as posting:` the loop runs; afterwards every request has its answer.
 
-    def __init__(self, url: str, token: str):
+    transport: that takes the requests elsewhere than to `url`; it is closed at the end.
+    """
+
+    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None):
         self.answers: list[Answer] = []
         self._stop = threading.Event()
         self._numbers = itertools.count()
         headers = {"Authorization": f"Bearer {token}"}
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT)
+        self._client = httpx.Client(
+            base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport
+        )
         self._threads = [threading.Thread(target=self._run) for _ in range(_CLIENTS)]
 
     def __enter__(self) -> "Posting":

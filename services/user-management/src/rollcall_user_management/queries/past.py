@@ -77,10 +77,15 @@ SELECT m.id::text AS id, s.state->>'deleted_at' AS deleted_at,
   coalesce(s.state->>'name_key', s.state->>'name') AS name_key
 FROM meant m LEFT JOIN LATERAL {_state_at("m.id", ":at")} s ON s.{_OF_ROLE}"""  # noqa: S608  (constants)
 )
-_HAS_ROLE = """u.id IN (SELECT a.user_id FROM assignments a
-  WHERE a.since <= :at AND (a.until IS NULL OR a.until > :at)
+_HELD = "a.since <= :at AND (a.until IS NULL OR a.until > :at)"
+_HAS_ROLE = f"""u.id IN (SELECT a.user_id FROM assignments a WHERE {_HELD}
     AND (a.role_id = ANY (cast(:roles AS uuid[]))
-     OR a.role_id = ANY (cast(:uncreated AS uuid[])) AND a.role_name = :role))"""
+     OR a.role_id = ANY (cast(:uncreated AS uuid[])) AND a.role_name = :role))"""  # noqa: S608  (constants)
+# Nearly always one role is meant. Its holders are read in the order of their creation until they
+# fill a page, by the index `assignments_role`.
+_HOLDERS = "FROM assignments a JOIN users u ON u.id = a.user_id"
+_HOLDING = [_HELD, "a.role_id = cast(:held AS uuid)", "a.user_created_at <= :at"]
+_ORDERS_OF_HOLDERS: Orders = {**_ORDERS, "created_at": ("a.user_created_at", "timestamptz")}
 
 
 def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
@@ -113,14 +118,22 @@ def listing(connection: Connection, request: pb.ListUsersRequest) -> Listing:
             f"{_EMAIL_KEY} = :email",
         ]
         parameters["email"] = unique_key(request.email)
-    if request.HasField("role"):
-        conditions.append(_HAS_ROLE)
-        parameters |= _roles_meant(connection, request.role, parameters["at"])
     if request.status:
         conditions.append("(s.state->>'status')::int = :status")
         parameters["status"] = request.status
-    from_ = f"FROM users u {_STATES}" if _of_states(request) else "FROM users u"
-    return Listing(_COLUMNS, _STATES, from_, _ORDERS, conditions, parameters, _message)
+    from_, id_, orders = "FROM users u", "u.id", _ORDERS
+    if request.HasField("role"):
+        meant = _roles_meant(connection, request.role, parameters["at"])
+        if len(meant["roles"]) == 1 and not meant["uncreated"]:
+            from_, id_, orders = _HOLDERS, "a.user_id", _ORDERS_OF_HOLDERS
+            conditions += _HOLDING
+            parameters["held"] = meant["roles"][0]
+        else:
+            conditions.append(_HAS_ROLE)
+            parameters |= meant
+    if _of_states(request):
+        from_ = f"{from_} {_STATES}"
+    return Listing(_COLUMNS, _STATES, from_, id_, orders, conditions, parameters, _message)
 
 
 def _of_states(request: pb.ListUsersRequest) -> bool:
