@@ -91,5 +91,6 @@ def test_a_client_is_told_to_go_elsewhere_before_it_is_refused(
             answer = client.get("/healthz")
             told = answer.headers.get("Connection") == "close"
         assert not gateway.ready()
+        assert client.get("/readyz").status_code == 503
     stopping.join(6)
     neighbours.kill(port)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -21,11 +20,10 @@ from rollcall_service.settings import SettingsError
 log = logging.getLogger(__name__)
 
 START_SECONDS = 10.0
-LEAVING_SECONDS = 1.0  # for clients to go elsewhere before it stops
+LEAVING_SECONDS = 1.0  # for whoever stands before several gateways to notice that one stops
 DRAIN_SECONDS = 2  # for the requests in hand when it stops
 CANCELLED_SECONDS = 0.5  # for those that outlast it, to answer that they were cut short
 ANSWER_SECONDS = 2.0  # for a question from another thread
-_LOOK_SECONDS = 0.02  # between two looks whether connections are left
 _KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of common proxies, 60 s
 
 
@@ -75,11 +73,10 @@ class HttpServer:
             raise RuntimeError("the HTTP server did not start")
 
     def stop(self) -> None:
-        """It is not ready any more, and each answer ends its connection, until none is left or
-        for LEAVING_SECONDS. Then it accepts no more, finishes what is in hand within DRAIN_SECONDS,
-        and ends."""
-        if self._server is not None:
-            self._readiness = None
+        """For LEAVING_SECONDS it is not ready any more and each answer ends its connection. Then it
+        accepts no more, finishes what is in hand within DRAIN_SECONDS, and ends."""
+        if self._server is not None and self._readiness is not None:
+            self._readiness.leave()
             self._ask(self._server.left())
             self._server.should_exit = True
         self._thread.join(DRAIN_SECONDS + CANCELLED_SECONDS + 1)
@@ -132,15 +129,12 @@ class _Server(uvicorn.Server):
         self._accepting.set()
 
     async def left(self) -> bool:
-        """Whether the last connection ended within LEAVING_SECONDS."""
+        """Ends each connection with its next answer, for LEAVING_SECONDS."""
         ending = (b"connection", b"close")
         self.config.encoded_headers.append(ending)
         self.server_state.default_headers.append(ending)  # made of those once a second
-        end = time.monotonic() + LEAVING_SECONDS
-        # uvicorn tells nobody when a connection ends.
-        while self.server_state.connections and time.monotonic() < end:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_SECONDS)
-        return not self.server_state.connections
+        await asyncio.sleep(LEAVING_SECONDS)
+        return True
 
     async def cancelled(self) -> None:
         """uvicorn cancels what outlasts the drain but does not wait for it."""
