@@ -36,7 +36,7 @@ status: $(ENVIRONMENT) ## who runs, which partitions each holds, lag
 
 .PHONY: test lint types imports test-fast test-containers
 # Both halves mostly wait: for processes that start, are killed, come back.
-OF_PLATFORMS := $(addprefix tests/,bench chaos e2e faults hanging history model races)
+OF_PLATFORMS := $(addprefix tests/,bench chaos e2e faults hanging history model races telemetry)
 # The tests start processes from one in which gRPC runs, whose own support of fork makes 1 in 30
 # children abort.
 test test-fast: export GRPC_ENABLE_FORK_SUPPORT = 0

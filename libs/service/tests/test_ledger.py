@@ -35,6 +35,8 @@ class Cause:
     position: Place = Place()
     recorded_at: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(hours=1))
     imported: bool = False
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,7 @@ def engine(postgres: Server) -> Iterator[Engine]:
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
         ledger.create_v1(Migration(connection))
+        ledger.create_v2(Migration(connection))
     yield engine
     engine.dispose()
 
