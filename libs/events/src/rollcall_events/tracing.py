@@ -15,10 +15,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from rollcall_events.envelope import Event, Recorded
+
+Attributes = Mapping[str, str | int]
 
 TRACER = trace.get_tracer("rollcall")
 
@@ -40,28 +43,42 @@ def is_sampled(traceparent: str | None) -> bool:
     return traceparent is not None and traceparent[_FLAG : _FLAG + 1] in _SAMPLED
 
 
+def begin(
+    above: tuple[str, str] | None, name: str, kind: SpanKind, attributes: Attributes
+) -> Span | None:
+    """A span below the carried one, or of a new trace where there is none, to be ended by the
+    caller; None where the sampler does not want it."""
+    parent = Context() if above is None else _context(*above)
+    span = TRACER.start_span(name, parent, kind, attributes)
+    return span if span.is_recording() else None
+
+
 def child_of(
     traceparent: str | None,
     tracestate: str | None,
     name: str,
     kind: SpanKind,
-    attributes: Mapping[str, str | int],
+    attributes: Attributes,
     *,
     linked: bool = False,
 ) -> Span | None:
-    """A span below the carried one, to be ended by the caller; None where it is not wanted.
+    """A span below the carried one, to be ended by the caller; None where nobody samples that.
 
     linked: it links to the carried one as well."""
-    if not is_sampled(traceparent):
+    if traceparent is None or not is_sampled(traceparent):
         return None
-    carrier = {"traceparent": traceparent, "tracestate": tracestate or ""}
-    parent = _PROPAGATOR.extract(carrier)
+    parent = _context(traceparent, tracestate or "")
     above = trace.get_current_span(parent).get_span_context()
     if not above.is_valid:
         return None
     links = [Link(above)] if linked else None
     span = TRACER.start_span(name, parent, kind, attributes, links)
     return span if span.is_recording() else None
+
+
+def _context(traceparent: str, tracestate: str) -> Context:
+    carrier = {"traceparent": traceparent, "tracestate": tracestate}
+    return _PROPAGATOR.extract(carrier, Context())
 
 
 def carried(span: Span) -> Carried:

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Scope
 
-from rollcall_events.tracing import TRACER, carried, child_of, failed
+from rollcall_events import tracing
 from rollcall_gateway import metrics
 from rollcall_gateway.failures import Failure
 from rollcall_gateway.headers import Headers
@@ -23,8 +21,6 @@ from rollcall_gateway.headers import Headers
 _SERVICE = "rollcall.users.v1.UserCommandService"
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
-_PROPAGATOR = TraceContextTextMapPropagator()
-_NO_PARENT = Context()
 
 
 class Trace(NamedTuple):
@@ -35,28 +31,23 @@ class Trace(NamedTuple):
 
 
 def begin(scope: Scope, headers: Headers, *, wanted: bool) -> tuple[Trace, Span | None]:
-    """The trace that goes on from a request, and its span, if it is wanted and sampled. The trace is
-    the span's, else the caller's, else a new one that nobody samples."""
+    """The trace that goes on from a request, and its span, if it is wanted and sampled. The trace
+    is the span's, else the caller's, else a new one that nobody samples."""
     given = _given(headers)
-    if not wanted:
-        return given or _unsampled(), None
-    parent = _NO_PARENT
-    if given is not None:
-        carrier = {"traceparent": given.parent, "tracestate": given.state}
-        parent = _PROPAGATOR.extract(carrier, _NO_PARENT)
-    method = metrics.known(scope["method"])
-    attributes = {"http.request.method": method, "url.scheme": scope["scheme"]}
-    span = TRACER.start_span(method, parent, SpanKind.SERVER, attributes)
-    if not span.is_recording():
-        return given or _unsampled(), None
-    return Trace(*carried(span)), span
+    if wanted:
+        method = metrics.known(scope["method"])
+        attributes = {"http.request.method": method, "url.scheme": scope["scheme"]}
+        span = tracing.begin(given, method, SpanKind.SERVER, attributes)
+        if span is not None:
+            return Trace(*tracing.carried(span)), span
+    return given or _unsampled(), None
 
 
 def end(span: Span, method: str, route: str, status: int) -> None:
     span.update_name(f"{metrics.known(method)} {route}")
     span.set_attributes({"http.route": route, "http.response.status_code": status})
     if status >= 500:
-        failed(span, str(status))
+        tracing.failed(span, str(status))
     span.end()
 
 
@@ -66,16 +57,16 @@ def command(outer: Trace, kind: str) -> Iterator[Trace]:
     carries."""
     method = f"{_SERVICE}/{kind.title().replace('_', '')}"
     attributes = {"rpc.system.name": "grpc", "rpc.method": method}
-    span = child_of(outer.parent, outer.state, method, SpanKind.CLIENT, attributes)
+    span = tracing.child_of(outer.parent, outer.state, method, SpanKind.CLIENT, attributes)
     if span is None:
         yield outer
         return
     try:
-        yield Trace(*carried(span))
+        yield Trace(*tracing.carried(span))
         span.set_attribute("rpc.response.status_code", "OK")
     except Failure as failure:
         span.set_attribute("rpc.response.status_code", failure.code.name)
-        failed(span, failure.reason or failure.code.name)
+        tracing.failed(span, failure.reason or failure.code.name)
         raise
     finally:
         span.end()
