@@ -123,9 +123,8 @@ def _show(off: Side, on: Side, collector: Counting, options: argparse.Namespace)
         f"{'':>16}  {'req/s':>6}  {'p50 ms':>6}  {'p99 ms':>6}  {'CPU ms':>6}  errors",
     ]
     for side in (off, on):
-        p50, p99 = (
-            side.median(lambda w, s=share: 1000 * percentile(w.latencies, s)) for share in (50, 99)
-        )
+        p50 = side.median(lambda w: 1000 * percentile(w.latencies, 50))
+        p99 = side.median(lambda w: 1000 * percentile(w.latencies, 99))
         errors = sum(w.errors.total() for w in side.windows)
         figures = f"{side.median(lambda w: w.rate):6.0f}  {p50:6.2f}  {p99:6.2f}"
         lines.append(f"{side.name:>16}  {figures}  {side.median(_cpu):6.2f}  {errors:6}")

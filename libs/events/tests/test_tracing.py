@@ -71,6 +71,7 @@ def test_what_is_carried_is_the_span_in_the_callers_trace() -> None:
         carried = tracing.carried(span)
         span.end()
     context = recorded.spans()["child"].get_span_context()
+    assert context is not None
     assert carried == (f"00-{TRACE_ID}-{trace.format_span_id(context.span_id)}-01", "a=b")
     parent = recorded.spans()["child"].parent
     assert parent is not None
