@@ -36,7 +36,7 @@ status: $(ENVIRONMENT) ## who runs, which partitions each holds, lag
 
 .PHONY: test lint types imports test-fast test-containers
 # Both halves mostly wait: for processes that start, are killed, come back.
-OF_PLATFORMS := $(addprefix tests/,bench chaos e2e faults hanging history model races)
+OF_PLATFORMS := $(addprefix tests/,bench chaos e2e faults hanging history model races telemetry)
 OF_ENGINES := tests/compose  # make compose-test
 # The tests start processes from one in which gRPC runs, whose own support of fork makes 1 in 30
 # children abort.
@@ -101,7 +101,7 @@ LONG := PYTHONPATH=tests $(BIN)/python -m
 N ?= 50
 MINUTES ?= 10
 
-.PHONY: model-check races history-check crash chaos hanging bench-commands bench-consumers bench-history
+.PHONY: model-check races history-check crash chaos hanging bench-commands bench-consumers bench-history bench-telemetry
 model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
 	@$(LONG) model.check
 
@@ -126,6 +126,9 @@ bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional se
 
 bench-consumers: $(ENVIRONMENT) ## what consuming costs, beside the floor and a framework
 	@$(LONG) bench.consumers
+
+bench-telemetry: $(ENVIRONMENT) ## what traces and metrics cost a request
+	@$(LONG) bench.telemetry
 
 EVENTS ?= 1000000
 bench-history: $(ENVIRONMENT) ## what the past costs: moments, lists, searches, exports, rebuilds (EVENTS=1000000)

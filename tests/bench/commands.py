@@ -96,7 +96,7 @@ class _Run:
 
     def _window(self, progress: str, case: Case, count: int) -> Window:
         stage.wait_until_idle(self._platform)
-        groups = stage.processes(self._platform, self._peer_pid)
+        groups = stage.processes(self._platform, peer=self._peer_pid)
 
         async def run() -> Window:
             async with case.clients(count) as clients:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg2
 from e2e.local_platform import Platform
@@ -32,13 +33,16 @@ class CannotMeasure(Exception):
 
 
 @contextmanager
-def platform() -> Iterator[Platform]:
-    """Rollcall with Apache Kafka, and without the services that notify; removed at the end."""
+def platform(variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Platform]:
+    """Rollcall with Apache Kafka, and without the services that notify; removed at the end.
+
+    variables: of its environment, beside its own."""
     with tempfile.TemporaryDirectory(prefix="rollcall-bench-") as folder:
         home = Home(Path(folder) / "state")
         home.create()
         home.write(SCALE, dict.fromkeys(NOTIFYING, 0))  # `scale` itself goes down to 1
         running = Platform(home.root)
+        running.variables |= variables
         try:
             _do(running, "up")
             if running.status()["broker"]["kind"] != "kafka":
@@ -91,8 +95,8 @@ def peer(platform: Platform) -> Iterator[tuple[int, int]]:
         process.wait()
 
 
-def processes(platform: Platform, peer_pid: int) -> Mapping[str, list[int]]:
-    """Process ids by what they belong to."""
+def processes(platform: Platform, **others: int) -> Mapping[str, list[int]]:
+    """Process ids by what they belong to; others: of one process each."""
     pids = {name: int(process["pid"]) for name, process in platform.processes().items()}
 
     def of(*services: str) -> list[int]:
@@ -104,7 +108,7 @@ def processes(platform: Platform, peer_pid: int) -> Mapping[str, list[int]]:
         "postgres": of("postgres"),
         "kafka": of("kafka"),
         "notifying": of(*NOTIFYING, "mailbox", "slack"),
-        "peer": [peer_pid],
+        **{name: [pid] for name, pid in others.items()},
     }
 
 

@@ -103,7 +103,8 @@ class Injector:
         return str(answer.json()["id"]) if answer.status_code == 201 else ""
 
     def _publish(self, record: dict[str, Any]) -> Place:
-        return append(self._cluster.bootstrap_servers, record)
+        [place] = append(self._cluster.bootstrap_servers, [record])
+        return place
 
 
 def _update(user: str, name: str) -> dict[str, Any]:

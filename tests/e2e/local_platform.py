@@ -25,7 +25,9 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Killed:
+class Ended:
+    """A process that was ended, and is to be replaced by another."""
+
     name: str
     pid: int
     at: float  # time.monotonic()
@@ -76,13 +78,20 @@ class Platform:
         replicas = [r for service in status["services"] for r in service["replicas"]]
         return {p["name"]: p for p in status["parts"]} | {r["id"]: r for r in replicas}
 
-    def kill(self, name: str) -> Killed:
+    def kill(self, name: str) -> Ended:
         """kill -9 one process."""
-        pid = int(self.processes()[name]["pid"])
-        os.kill(pid, signal.SIGKILL)
-        return Killed(name, pid, time.monotonic())
+        return self._send(name, signal.SIGKILL)
 
-    def revived(self, killed: Killed) -> bool:
-        """Whether another process runs in place of the killed one, and is ready."""
-        process = self.processes()[killed.name]
-        return process["state"] == "running" and process["pid"] not in (None, killed.pid)
+    def end(self, name: str) -> Ended:
+        """Tell one process to end by itself, as whoever starts another version of it does."""
+        return self._send(name, signal.SIGTERM)
+
+    def revived(self, ended: Ended) -> bool:
+        """Whether another process runs in place of the one that was ended, and is ready."""
+        process = self.processes()[ended.name]
+        return process["state"] == "running" and process["pid"] not in (None, ended.pid)
+
+    def _send(self, name: str, what: signal.Signals) -> Ended:
+        pid = int(self.processes()[name]["pid"])
+        os.kill(pid, what)
+        return Ended(name, pid, time.monotonic())

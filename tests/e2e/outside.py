@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,18 @@ def publish_plainly(servers: str, record: dict[str, Any]) -> tuple[int, int]:
     record: key and headers in text, the value in hexadecimal, and a partition where the
     partitioner is not to choose.
     """
-    return _run("plain_publisher.py", servers, record)
+    return publish_all_plainly(servers, [record])[0]
+
+
+def publish_all_plainly(servers: str, records: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
+    """As `publish_plainly`, all of them by one process."""
+    return [(p, offset) for p, offset in _run("plain_publisher.py", servers, records)]
 
 
 def publish_with_library(servers: str, document: dict[str, Any]) -> tuple[int, int]:
     """Publish a UserCreatedEvent with the events library in a process of its own."""
-    return _run("library_publisher.py", servers, document)
+    partition, offset = _run("library_publisher.py", servers, document)
+    return partition, offset
 
 
 def record_of(key: str, event: Message) -> dict[str, Any]:
@@ -45,7 +52,7 @@ def record_of(key: str, event: Message) -> dict[str, Any]:
     return {"key": key, "headers": headers, "value": event.SerializeToString().hex()}
 
 
-def _run(program: str, servers: str, document: dict[str, Any]) -> tuple[int, int]:
+def _run(program: str, servers: str, document: Any) -> Any:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(_HERE / program), servers],
         input=json.dumps(document),
@@ -55,5 +62,4 @@ def _run(program: str, servers: str, document: dict[str, Any]) -> tuple[int, int
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    partition, offset = json.loads(done.stdout)
-    return partition, offset
+    return json.loads(done.stdout)

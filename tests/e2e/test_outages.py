@@ -10,7 +10,7 @@ import grpc
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
-from e2e.local_platform import Killed, Platform
+from e2e.local_platform import Ended, Platform
 from e2e.people import new_email
 from e2e.waiting import eventually
 from support.family import send_all
@@ -47,7 +47,7 @@ def test_all_replicas_killed(platform: Platform, api: httpx.Client) -> None:
         for replica in replicas:
             os.kill(int(replica["pid"]), signal.SIGKILL)
         answers = [_create(api) for _ in range(AWAY)]
-    killed = [Killed(r["id"], int(r["pid"]), time.monotonic()) for r in replicas]
+    killed = [Ended(r["id"], int(r["pid"]), time.monotonic()) for r in replicas]
     statuses = [answer.status_code for answer, _ in answers]
     assert set(statuses) == {503}
     while statuses[-1] != 201:

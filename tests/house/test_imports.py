@@ -57,6 +57,18 @@ def test_a_domain_does_nothing_but_decide(module: Path) -> None:
 
 
 @pytest.mark.parametrize("member", HAND_WRITTEN, ids=str)
+def test_only_the_service_library_sets_tracing_up(member: Member) -> None:
+    """The others know OpenTelemetry's API alone: whether spans are made is not their affair."""
+    users = [
+        module.name
+        for module in member.modules()
+        for name in imported_names(module)
+        if within(name, "opentelemetry.sdk", "opentelemetry.exporter")
+    ]
+    assert not users or (set(users) == {"tracing.py"} and member.package == "rollcall_service")
+
+
+@pytest.mark.parametrize("member", HAND_WRITTEN, ids=str)
 def test_only_the_events_library_speaks_to_kafka(member: Member) -> None:
     """As the contract says, and also of files outside any package, such as migrations."""
     users = [

@@ -23,6 +23,7 @@ from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
 from rollcall.users.v1.queries_pb2_grpc import UserQueryServiceStub
 from rollcall_events import KafkaSettings, Publisher
 from rollcall_events.ids import uuid7
+from rollcall_user_management.readstore import LAYOUT
 
 TABLES = ("users", "user_roles", "roles", "assignments", "history", "inbox", "offsets")
 EARLIER = 3_000  # users that were there before
@@ -67,9 +68,10 @@ def _another_release(opened: list[grpc.Channel], replicas: list[Replica], engine
     """It fills tables of its own, and serves then; an earlier one says why it does not any more.
     What the table says of the layout stands for the tables themselves."""
     operator = ProjectionServiceStub(opened[1])
-    _set_layout(engine, 3)  # as if a later release had taken over
+    _set_layout(engine, LAYOUT + 1)  # as if a later release had taken over
     eventually(lambda: not any(replica.ready() for replica in replicas))
-    assert all("layout 3; this release knows layout 2" in r.state() for r in replicas)
+    said = f"layout {LAYOUT + 1}; this release knows layout {LAYOUT}"
+    assert all(said in r.state() for r in replicas)
     with pytest.raises(grpc.RpcError) as refusal:
         UserQueryServiceStub(opened[0]).ListUsers(queries_pb2.ListUsersRequest())
     assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -79,7 +81,7 @@ def _another_release(opened: list[grpc.Channel], replicas: list[Replica], engine
     _set_layout(engine, 1)  # as if an earlier release had been here before this one
     replicas[0].kill_and_start_again()
     eventually(lambda: all(replica.ready() for replica in replicas), within=90)
-    assert {g.number: g.layout for g in _listed(operator)} == {3: 2, 1: 1}
+    assert {g.number: g.layout for g in _listed(operator)} == {3: LAYOUT, 1: 1}
     assert _states(operator) == {3: pb.GENERATION_STATE_LIVE, 1: pb.GENERATION_STATE_STANDBY}
     with _load(opened, losing=True):  # the partitions of the dead may not have moved yet
         operator.DropGeneration(pb.DropGenerationRequest(number=1))

@@ -1,6 +1,7 @@
 """docker-compose.yml, alone and with deploy/docker/secure.yml, without an engine."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -10,22 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator, validators
 from manifests.compose_file import FILES, Project, command, project, services
 from manifests.compose_policy import ONE_PROGRAM, RULES, STAND_IN
-from manifests.rendered import ROOT, build, containers, workloads
+from manifests.rendered import ROOT, SERVICES, build, containers, workloads
 
 from rollcall_events.topic import _CONFIG, PARTITIONS
 from rollcall_local import kafka
 
 VARIANTS = sorted(FILES)
-# Their configuration lies in a folder of its own, of which nothing is mounted that is not there.
-OBSERVABILITY = "./deploy/observability/"
-
-
-def complaints(rule: Callable[[Project], Iterator[str]], checked: Project) -> list[str]:
-    there = (ROOT / OBSERVABILITY).exists()
-    return [line for line in rule(checked) if there or OBSERVABILITY not in line]
 
 
 def schema() -> dict[str, Any]:
@@ -59,7 +54,7 @@ def test_compose_itself_takes_it_where_it_is_installed(variant: str) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_keeps_the_rule(rule: Callable[[Project], Iterator[str]], variant: str) -> None:
-    assert complaints(rule, project(variant)) == []
+    assert list(rule(project(variant))) == []
 
 
 Breaks = Callable[[dict[str, Any]], object]
@@ -97,7 +92,7 @@ def test_a_rule_notices_what_breaks_it(rule: str, service: str, breaks: Breaks) 
     broken = deepcopy(project("secure"))
     breaks(broken["services"][service])
     (checked,) = [r for r in RULES if r.__name__ == rule]
-    assert complaints(checked, broken)
+    assert list(checked(broken))
 
 
 def test_exceptions_are_needed() -> None:
@@ -143,6 +138,27 @@ def test_kafka_is_set_as_on_one_machine_but_for_its_listeners(tmp_path: Path) ->
     assert {name: found[name] for name in here.keys() - own} == {
         name: here[name] for name in here.keys() - own
     }
+
+
+def test_prometheus_is_told_the_same_as_elsewhere_but_for_where_replicas_are() -> None:
+    here, elsewhere = (
+        yaml.safe_load((ROOT / "deploy" / folder / "prometheus.yaml").read_text())
+        for folder in ("docker", "observability")
+    )
+    (job,), (other,) = here.pop("scrape_configs"), elsewhere.pop("scrape_configs")
+    assert here == elsewhere
+    assert job["dns_sd_configs"][0]["names"] == [*SERVICES[1:], SERVICES[0]]
+    assert (job["job_name"], job["metrics_path"]) == (other["job_name"], other["metrics_path"])
+
+
+def test_the_observers_are_told_what_their_configuration_asks_for() -> None:
+    folder = ROOT / "deploy" / "observability"
+    text = "".join(f.read_text() for f in folder.rglob("*.yaml") if "rules" not in f.parts)
+    asked = set(re.findall(r"\$\{(?:env:)?([A-Z_]+)", text))
+    found = services("plain")
+    told = {**found["grafana"]["environment"], **found["otel-collector"]["environment"]}
+    assert asked
+    assert asked <= told.keys()
 
 
 def test_three_replicas_of_user_management() -> None:

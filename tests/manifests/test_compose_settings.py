@@ -10,6 +10,7 @@ from manifests.test_settings import READ_BY, Asked
 
 from rollcall_local import secret_files
 from rollcall_local.home import Home
+from rollcall_service.tracing import ENDPOINTS
 
 VARIANTS = sorted(FILES)
 # Set by every image, where a container's ports are its own.
@@ -19,6 +20,8 @@ IMAGE = {
     "MANAGEMENT_HOST": "0.0.0.0",
     "MANAGEMENT_PORT": "8081",
 }
+# The tracer and OpenTelemetry read these themselves.
+TRACING = {*ENDPOINTS, "OTEL_TRACES_SAMPLER_ARG"}
 READERS = ("cli", "kafka", "postgres", *SERVICES)
 
 
@@ -48,7 +51,7 @@ def test_a_service_reads_what_it_is_told_and_misses_nothing(
     told = variables(variant, service, secrets)
     given = Asked(IMAGE | told)
     settings: Any = READ_BY[service](given)
-    assert told.keys() - given.names == set()
+    assert told.keys() - TRACING - given.names == set()
     assert (settings.management_host, settings.management_port) == ("0.0.0.0", 8081)
     if service == "gateway":
         assert (settings.host, settings.port) == ("0.0.0.0", 8080)

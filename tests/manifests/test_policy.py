@@ -96,6 +96,8 @@ def test_a_namespace_that_enforces_nothing_is_noticed() -> None:
         ("KafkaUser", SERVICE, lambda spec: spec["authentication"].update(type="scram-sha-1")),
         ("ScaledObject", SERVICE, lambda spec: spec.update(maxReplicas=3)),
         ("PodMonitor", "rollcall", lambda spec: spec.pop("selector")),
+        ("PrometheusRule", "rollcall", lambda spec: spec["groups"][0].pop("name")),
+        ("PrometheusRule", "rollcall", lambda spec: spec["groups"][0]["rules"][0].pop("expr")),
         (
             "Cluster",
             "postgres",

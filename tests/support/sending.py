@@ -37,7 +37,9 @@ class Provider:
 def prepare(engine: Engine, schema: str = SCHEMA) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {schema}"))
-        ledger.create_v1(SimpleNamespace(execute=connection.exec_driver_sql))
+        op = SimpleNamespace(execute=connection.exec_driver_sql)
+        ledger.create_v1(op)
+        ledger.create_v2(op)
 
 
 def owe(engine: Engine, *messages: str) -> None:
@@ -55,6 +57,8 @@ def cause() -> Any:
         position=SimpleNamespace(topic="users", partition=0, offset=0),
         recorded_at=datetime.now(UTC) + timedelta(hours=1),
         imported=False,
+        traceparent=None,
+        tracestate=None,
     )
 
 

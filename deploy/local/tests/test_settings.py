@@ -57,6 +57,6 @@ def test_every_replica_that_may_be_has_a_management_port_of_its_own() -> None:
     taken = [
         management_port(service, number, 7100)
         for service in SERVICES.values()
-        for number in range(1, service.most + 1)
+        for number in range(1, ports.REPLICAS + 1)
     ]
     assert len(set(taken)) == len(taken)

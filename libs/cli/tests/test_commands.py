@@ -31,7 +31,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         ["scale", "user-management"],
         ["scale", "user-management", "0"],
         ["scale", "user-management", "17"],
-        ["scale", "gateway", "2"],
         ["logs", "-n", "-1"],
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from support.sending import prepare
 
 from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
@@ -35,24 +36,15 @@ class Cause:
     position: Place = Place()
     recorded_at: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(hours=1))
     imported: bool = False
+    traceparent = tracestate = None  # nobody traces it
 
 
 @pytest.fixture(scope="module")
 def engine(postgres: Server) -> Iterator[Engine]:
     engine = make_engine(postgres.url(), schema=SCHEMA)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
-        ledger.create_v1(Migration(connection))
+    prepare(engine, SCHEMA)
     yield engine
     engine.dispose()
-
-
-@dataclass
-class Migration:
-    connection: Connection
-
-    def execute(self, sqltext: str) -> object:
-        return self.connection.exec_driver_sql(sqltext)
 
 
 @pytest.fixture

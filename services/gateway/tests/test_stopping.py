@@ -73,4 +73,24 @@ def test_stopping_cuts_short_what_takes_too_long(
     answer, alive = stopping[0].finish()
     assert (answer.status_code, alive) == (503, False)
     assert answer.json()["type"] == "urn:rollcall:problem:outcome-unknown"
-    assert time.monotonic() - started < server.DRAIN_SECONDS + 1
+    assert time.monotonic() - started < server.LEAVING_SECONDS + server.DRAIN_SECONDS + 1
+
+
+def test_a_client_is_told_to_go_elsewhere_before_it_is_refused(
+    start_gateway: Callable[..., HttpServer], own_memory: Memory, neighbours: Replicas
+) -> None:
+    """It keeps its connection, and asks one thing after the other."""
+    port = neighbours.start(own_memory)
+    gateway = start_gateway(port)
+    with httpx.Client(base_url=f"http://127.0.0.1:{gateway.port}", timeout=15) as client:
+        assert "Connection" not in client.get("/healthz").headers
+        stopping = threading.Thread(target=gateway.stop)
+        stopping.start()
+        told = False
+        while not told:
+            answer = client.get("/healthz")
+            told = answer.headers.get("Connection") == "close"
+        assert not gateway.ready()
+        assert client.get("/readyz").status_code == 503
+    stopping.join(6)
+    neighbours.kill(port)

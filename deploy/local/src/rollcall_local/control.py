@@ -14,6 +14,7 @@ import json
 from typing import Any
 
 from rollcall_local.errors import PlatformError
+from rollcall_local.ports import REPLICAS
 from rollcall_local.report import report
 from rollcall_local.services import SERVICES
 from rollcall_local.supervisor import Supervisor
@@ -101,7 +102,7 @@ class Control:
     ) -> None:
         name, count = request["service"], request["count"]
         service = SERVICES.get(name)
-        if service is None or not isinstance(count, int) or not 1 <= count <= service.most:
+        if service is None or not isinstance(count, int) or not 1 <= count <= REPLICAS:
             _write(writer, {"error": f"{name} cannot have {count} replicas"})
             return
         try:

@@ -15,6 +15,7 @@ from rollcall_local.services import (
     Wiring,
     environment,
     grpc_port,
+    http_port,
     management_port,
 )
 from rollcall_local.settings import Settings
@@ -61,7 +62,7 @@ def replica_claims(service: Service, number: int, ports: Ports) -> list[Claim]:
     management = management_port(service, number, ports["MANAGEMENT_PORT"])
     claims = [Claim(management, f"{name} (management)", "MANAGEMENT_PORT")]
     if service.name == "gateway":
-        claims.append(Claim(ports["GATEWAY_PORT"], "the gateway", "GATEWAY_PORT"))
+        claims.append(Claim(http_port(number, ports), f"{name} (HTTP)", "GATEWAY_PORT"))
     grpc = grpc_port(service, number, ports)
     if service.grpc and grpc:
         claims.append(Claim(grpc, f"{name} (gRPC)", service.grpc))

@@ -26,8 +26,7 @@ class Wiring:
 class Service:
     name: str
     group: str | None  # its consumer group
-    replicas: int  # at first
-    most: int
+    replicas: int  # at first, and REPLICAS at the most
     variables: Callable[[Wiring, int], Variables]  # of replica 1, 2, …
     grpc: str | None = None  # the variable of its first replica's port
 
@@ -65,7 +64,7 @@ def _gateway(wiring: Wiring, number: int) -> Variables:
     return {
         "USER_MANAGEMENT_TARGET": f"ipv4:{replicas}",
         "GATEWAY_HOST": HOST,
-        "GATEWAY_PORT": str(wiring.ports["GATEWAY_PORT"]),
+        "GATEWAY_PORT": str(http_port(number, wiring.ports)),
         "ROLLCALL_TOKEN_SECRET": wiring.token_secret,
     }
 
@@ -77,11 +76,16 @@ def _table(*services: Service) -> dict[str, Service]:
 USERS, MAIL, SLACK = "user-management", "email-notification", "slack-notification"
 
 SERVICES: dict[str, Service] = _table(
-    Service(USERS, USERS, 3, REPLICAS, _user_management, "USER_MANAGEMENT_PORT"),
-    Service(MAIL, MAIL, 1, REPLICAS, _email_notification, "EMAIL_NOTIFICATION_PORT"),
-    Service(SLACK, SLACK, 1, REPLICAS, _slack_notification, "SLACK_NOTIFICATION_PORT"),
-    Service("gateway", None, 1, 1, _gateway),
+    Service(USERS, USERS, 3, _user_management, "USER_MANAGEMENT_PORT"),
+    Service(MAIL, MAIL, 1, _email_notification, "EMAIL_NOTIFICATION_PORT"),
+    Service(SLACK, SLACK, 1, _slack_notification, "SLACK_NOTIFICATION_PORT"),
+    Service("gateway", None, 1, _gateway),
 )
+
+
+def http_port(number: int, ports: Mapping[str, int]) -> int:
+    """Of a gateway."""
+    return ports["GATEWAY_PORT"] + number - 1
 
 
 def grpc_port(service: Service, number: int, ports: Mapping[str, int]) -> int | None:

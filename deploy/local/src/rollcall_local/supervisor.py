@@ -39,8 +39,7 @@ class Supervisor:
         self.fleet = Fleet(home, self._say, self._part_died)
         remembered: dict[str, int] = home.read(SCALE) or {}
         self.counts = {
-            name: min(remembered.get(name, service.replicas), service.most)
-            for name, service in SERVICES.items()
+            name: remembered.get(name, service.replicas) for name, service in SERVICES.items()
         }
         self._wiring: Wiring | None = None
         self._stop = asyncio.Event()
@@ -121,9 +120,9 @@ class Supervisor:
 
     async def _end(self) -> None:
         """In the reverse of the order in which requests travel, so that each can be finished."""
-        replicas = [s.replica(n) for s, n in parts.replicas(self.counts) if s.name != "gateway"]
-        await self.fleet.end(SERVICES["gateway"].replica(1))
-        await self.fleet.end(*replicas)
+        replicas = parts.replicas(self.counts)
+        await self.fleet.end(*(s.replica(n) for s, n in replicas if s.name == "gateway"))
+        await self.fleet.end(*(s.replica(n) for s, n in replicas if s.name != "gateway"))
         await self.fleet.end(*list(self.fleet.children))
 
     def _last_words(self, failure: BaseException | None) -> None:

@@ -16,6 +16,7 @@ from rollcall_local import discovery
 from rollcall_local.client import NotRunning
 from rollcall_local.errors import PlatformError
 from rollcall_local.home import Home
+from rollcall_local.ports import REPLICAS
 from rollcall_local.services import SERVICES
 
 Handler = Callable[[Home, argparse.Namespace, Output], int]
@@ -72,8 +73,8 @@ def parser() -> argparse.ArgumentParser:
     seen = command("status", "parts, services, replicas and what each holds")
     seen.add_argument("--watch", action="store_true", help="show it again every second")
     scaled = command("scale", "change how many replicas of a service run, now and at later starts")
-    scaled.add_argument("service", choices=[n for n, s in SERVICES.items() if s.most > 1])
-    scaled.add_argument("count", type=_replicas, help="1 to 16")
+    scaled.add_argument("service", choices=list(SERVICES))
+    scaled.add_argument("count", type=_replicas, help=f"1 to {REPLICAS}")
     load.add_arguments(commands.add_parser("load", help=load.HELP, parents=[machine]))
     for name, group in GROUPS.items():
         group.add_actions(commands.add_parser(name, help=group.HELP), machine)
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _replicas(text: str) -> int:
-    return _between(text, 1, max(service.most for service in SERVICES.values()))
+    return _between(text, 1, REPLICAS)
 
 
 def _count(text: str) -> int:

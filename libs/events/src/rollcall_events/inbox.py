@@ -30,6 +30,7 @@ from rollcall_events.folding import (
 from rollcall_events.held import holding
 from rollcall_events.postgres import Wire, array, may_be_the_record
 from rollcall_events.subscription import Rejection, Statement, Subscription
+from rollcall_events.tracing import Processing
 
 NO_DEADLINE = nullcontext()
 NO_FAILURES: Mapping[Position, Failure] = {}
@@ -67,7 +68,8 @@ def apply(
     decoded = decode_all(subscription, records, partitions, outcome)
     known = _begin(wire, subscription.topic, starts, decoded)
     folded = fold(decoded, known, failures, outcome)
-    statements = handle(wire, subscription, folded, deadline)
+    processing = Processing(subscription.group)
+    statements = handle(wire, subscription, folded, processing, deadline)
     commit(
         wire,
         [
@@ -78,6 +80,7 @@ def apply(
             COMMIT,
         ],
     )
+    processing.committed()
     return outcome
 
 
@@ -85,6 +88,7 @@ def handle(
     wire: Wire,
     subscription: Subscription,
     folded: Folded,
+    processing: Processing,
     deadline: AbstractContextManager[None] = NO_DEADLINE,
 ) -> Sequence[Statement]:
     """Run the handlers. Returns what is left to be sent."""
@@ -96,7 +100,7 @@ def handle(
         if handler is None:
             continue
         try:
-            with deadline:
+            with deadline, processing.handling(event):
                 handler(event, transaction)
         except Exception as error:  # whatever a handler raises is its record's trouble, but for:
             if not may_be_the_record(error):

@@ -28,6 +28,7 @@ from rollcall_events.inbox import (
 )
 from rollcall_events.postgres import Wire, may_be_the_record
 from rollcall_events.subscription import Statement, Subscription
+from rollcall_events.tracing import Processing
 
 
 class NotParked(Exception):
@@ -217,11 +218,14 @@ class _Sequence:
         asked = asking(self._subscription.topic, starts, decoded)
         known = replace(known_by(self._wire.send(KNOW, asked)), held=frozenset())
         folded = fold(decoded, known, failures, outcome)
-        statements = handle(self._wire, self._subscription, folded, self._deadline)
+        processing = Processing(self._subscription.group)
+        statements = handle(self._wire, self._subscription, folded, processing, self._deadline)
         left = {held.record.position for held in folded.held}
         done = [record for record in records if record.position not in left]
         ending = holding(folded) if left else [("EXECUTE unpark (%s)", (self._key,))]
         commit(self._wire, [*statements, *remembering(folded), letting_go(done), *ending, last])
+        if last is COMMIT:
+            processing.committed()
         failure = next((h.failure for h in folded.held), None)
         return Run(outcome, len(left), failure)
 

@@ -4,16 +4,19 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from google.protobuf.message import Message as ProtobufMessage
 
+from rollcall_events import tracing
 from rollcall_events.codec import encode, moment_of
 from rollcall_events.envelope import Position, Record, Recorded, UnpublishedEvent
 from rollcall_events.ids import uuid7
 from rollcall_events.lost import is_lost
+from rollcall_events.metrics import Sent
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.types import type_of
 
@@ -54,11 +57,12 @@ class Publisher:
     def __init__(self, settings: KafkaSettings, topic: str, source: str):
         self.failed = threading.Event()
         self._settings = settings
-        self._topic = topic
+        self.topic = topic
         self._source = source
         self._down = threading.Event()
         self._in_flight: dict[Future[Recorded], float] = {}  # sent when; the oldest comes first
         self._lock = threading.Lock()  # of what is in flight
+        self._metrics = Sent(topic)
         self._stopping = threading.Event()
         self._lost = False
         self._sending = threading.Lock()  # by the producer of the moment
@@ -88,11 +92,18 @@ class Publisher:
         return event_of(message, self._source, **envelope)
 
     def publish(self, message: ProtobufMessage, **envelope: Any) -> Future[Recorded]:
-        """Append one event; for services beside user-management, whose commands are admitted."""
-        return self.append(self.record(self.event(message, **envelope)))
+        """Append one event; for services beside user-management, whose commands are admitted. Where
+        its traceparent is sampled, the event carries that of its `send` span."""
+        event = self.event(message, **envelope)
+        span = tracing.sending(self.topic, event.traceparent, event.tracestate)
+        if span is None:
+            return self.append(self.record(event))
+        future = self.append(self.record(replace(event, **tracing.carried(span)._asdict())))
+        future.add_done_callback(lambda done: tracing.sent(span, event.id, done))
+        return future
 
     def record(self, event: UnpublishedEvent) -> Record:
-        return encode(event, self._topic)
+        return encode(event, self.topic)
 
     def append(self, record: Record) -> Future[Recorded]:
         """Append a record. The future ends with its place, or raises NotAcknowledged.
@@ -126,6 +137,10 @@ class Publisher:
         self, future: Future[Recorded], error: KafkaError | None, message: Message
     ) -> None:
         self._landed(future)
+        if error is None:
+            self._metrics.acknowledged()
+        else:
+            self._metrics.failed(error.name())
         resolve(future, error, message)
 
     def _landed(self, future: Future[Recorded]) -> None:
@@ -163,7 +178,7 @@ class Publisher:
 
     def _probe(self) -> None:
         try:
-            self._producer.list_topics(self._topic, timeout=1)
+            self._producer.list_topics(self.topic, timeout=1)
         except KafkaException:
             self._stopping.wait(0.2)
         else:

@@ -5,6 +5,7 @@ gained, unless another transaction is under way: of other partitions, as another
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Engine
@@ -14,6 +15,7 @@ from rollcall_events.deadline import Deadline
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, Outcome
 from rollcall_events.inbox import NO_FAILURES, apply, connect
+from rollcall_events.metrics import Processed
 from rollcall_events.postgres import Wire
 from rollcall_events.subscription import Subscription
 
@@ -25,6 +27,7 @@ class Writer:
         self._engine = engine
         self._subscription = subscription
         self._deadline = deadline
+        self._metrics = Processed(subscription.topic, subscription.group)
         self._wire: Wire | None = None
 
     def write(
@@ -36,13 +39,16 @@ class Writer:
     ) -> Outcome:
         """As `apply`, whose errors it raises."""
         wire, self._wire = self._wire or connect(self._engine, self._subscription), None
+        began = time.perf_counter()
         try:
             outcome = apply(
                 wire, self._subscription, records, starts, partitions, failures, self._deadline
             )
-        except BaseException:
+        except BaseException as error:
+            self._metrics.rolled_back(error, time.perf_counter() - began)
             wire.close()
             raise
+        self._metrics.committed(records, outcome, time.perf_counter() - began)
         self._wire = wire
         return outcome
 

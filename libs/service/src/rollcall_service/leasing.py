@@ -87,6 +87,7 @@ _LEASE = text(f"""
            lease_until = {_NOW} + make_interval(secs => :lease)
     WHERE id = ANY (:ids)
     RETURNING id, event_key::text, event_id::text, kind, recipient, payload, attempts,
+              traceparent, tracestate,
               extract(epoch FROM {_NOW} - created_at)::float8 AS age
 """)  # noqa: S608
 

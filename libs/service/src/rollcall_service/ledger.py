@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
+from rollcall_events import tracing
+
 STATES = ("pending", "sent", "failed", "cancelled", "settled")
 
 
@@ -45,6 +47,10 @@ class Cause(Protocol):
     def recorded_at(self) -> datetime: ...
     @property
     def imported(self) -> bool: ...
+    @property
+    def traceparent(self) -> str | None: ...
+    @property
+    def tracestate(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Delivery:
     payload: Mapping[str, Any]
     attempts: int  # this one included
     age: float  # seconds since the row was added
+    traceparent: str | None = None  # of whoever traces what made the row
+    tracestate: str | None = None
 
 
 CREATE_V1 = (
@@ -105,6 +113,11 @@ def create_v1(op: Operations) -> None:
         op.execute(statement)
 
 
+def create_v2(op: Operations) -> None:
+    """Keep the trace that a row belongs to. Older rows have none, nor those that nobody traces."""
+    op.execute("ALTER TABLE deliveries ADD COLUMN traceparent text, ADD COLUMN tracestate text")
+
+
 def channel(schema: str) -> str:
     """The Postgres channel on which a schema's sender hears of new rows."""
     return f"{schema}_deliveries"
@@ -117,11 +130,12 @@ _ADD = text("""
       FROM ledger_cutoff),
     added AS (
       INSERT INTO deliveries (event_key, event_id, topic, partition, "offset",
-                              kind, recipient, payload, state, finished_at)
+                              kind, recipient, payload, state, finished_at,
+                              traceparent, tracestate)
       SELECT CAST(:key AS uuid), CAST(:id AS uuid), :topic, :partition, :offset, kind, recipient,
              CASE WHEN settles THEN '{}' ELSE payload END,
              CASE WHEN settles THEN 'settled' ELSE 'pending' END,
-             CASE WHEN settles THEN clock_timestamp() END
+             CASE WHEN settles THEN clock_timestamp() END, :traceparent, :tracestate
       FROM rule, jsonb_to_recordset(CAST(:messages AS jsonb))
                      AS m (kind text, recipient text, payload jsonb)
       ON CONFLICT DO NOTHING
@@ -135,11 +149,12 @@ def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> No
     """Owe `messages` for `event`, in the caller's transaction; the sender wakes on its commit.
 
     Repeating it changes nothing. What an event before the cut-off, or one of an import, would
-    have sent is settled.
+    have sent is settled. If the event is traced, so is what becomes of the rows.
     """
     values = [{"kind": m.kind, "recipient": m.recipient, "payload": m.payload} for m in messages]
     if not values:
         return
+    traceparent, tracestate = _trace(event)
     connection.execute(
         _ADD,
         {
@@ -151,8 +166,17 @@ def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> No
             "recorded_at": event.recorded_at,
             "imported": event.imported,
             "messages": json.dumps(values),
+            "traceparent": traceparent,
+            "tracestate": tracestate,
         },
     )
+
+
+def _trace(event: Cause) -> tuple[str | None, str | None]:
+    """Of the span in which the event is handled, or where that is not recorded of the event."""
+    if not tracing.is_sampled(event.traceparent):
+        return None, None
+    return tracing.current() or (event.traceparent, event.tracestate)
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""JSON logs, one object a line, on standard error.
+"""JSON logs, one object a line, on standard error; inside a span with its ids.
 
 Nothing personal or secret is in a line: callers log ids, positions and types. Of an exception
 only its type and the places it passed are written, never its message, which may quote values
@@ -11,6 +11,8 @@ import sys
 import threading
 import traceback
 from datetime import UTC, datetime
+
+from opentelemetry import trace
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -29,11 +31,22 @@ class JsonFormatter(logging.Formatter):
             **self._base,
             "logger": record.name,
             "message": record.getMessage(),
+            **_span_ids(),
             **{k: v for k, v in vars(record).items() if k not in _STANDARD},
         }
         if record.exc_info and record.exc_info[1]:
             line["error"] = describe(record.exc_info[1])
         return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _span_ids() -> dict[str, str]:
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return {}
+    return {
+        "trace_id": trace.format_trace_id(context.trace_id),
+        "span_id": trace.format_span_id(context.span_id),
+    }
 
 
 def describe(error: BaseException) -> dict[str, object]:

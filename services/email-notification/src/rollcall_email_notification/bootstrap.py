@@ -11,6 +11,7 @@ from rollcall_email_notification.subscriptions import SUBSCRIPTION
 from rollcall_events import Consumer
 from rollcall_service.counts import ledger_counts, parked_counts
 from rollcall_service.deliveries_server import deliveries_service
+from rollcall_service.held import HeldGauges
 from rollcall_service.ledger_store import LedgerStore
 from rollcall_service.lifecycle import Component
 from rollcall_service.logs import configure_logging
@@ -20,6 +21,8 @@ from rollcall_service.parking_server import parking_service
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Sender
 from rollcall_service.status import replica_status
+from rollcall_service.traced_send import traced
+from rollcall_service.tracing import Tracing
 
 WORKERS = 32  # most wait for a mail server; one that hangs has each for ten seconds
 
@@ -27,23 +30,25 @@ WORKERS = 32  # most wait for a mail server; one that hangs has each for ten sec
 def build(settings: Settings) -> Sequence[Component]:
     """The service's components in the order of their start."""
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
+    tracing = Tracing(SERVICE, settings.replica_id)
     # The sender, the consumer (two), its callbacks and the counts.
     pool = 5 + CONNECTIONS
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=pool)
     store = LedgerStore(engine, "rollcall_email_notification", SCHEMA)
     sender = Sender(
         engine,
-        make_send(Renderer(), Mailer(settings.smtp), settings.mail_from),
+        traced("SMTP send", make_send(Renderer(), Mailer(settings.smtp), settings.mail_from)),
         schema=SCHEMA,
         name=settings.replica_id,
         workers=WORKERS,
     )
     deliveries, parked = ledger_counts(engine), parked_counts(engine.connect)
     consumer = Consumer(SUBSCRIPTION, settings.kafka, engine)
+    held = HeldGauges(SUBSCRIPTION.group, consumer.status)
 
     def status() -> dict[str, Any]:
-        held = replica_status(settings.replica_id, SERVICE, SUBSCRIPTION.topic, consumer.status())
-        return held | {"deliveries": deliveries.read(), "parked": parked.read()}
+        told = replica_status(settings.replica_id, SERVICE, SUBSCRIPTION.topic, consumer.status())
+        return told | {"deliveries": deliveries.read(), "parked": parked.read()}
 
     management = ManagementServer(
         settings.management_host,
@@ -57,4 +62,4 @@ def build(settings: Settings) -> Sequence[Component]:
         settings.grpc_port,
         [deliveries_service(engine, SCHEMA), parking_service(lambda: [(engine, SUBSCRIPTION)])],
     )
-    return [management, store, deliveries, parked, sender, operators, consumer]
+    return [tracing, management, store, deliveries, parked, held, sender, operators, consumer]

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rollcall_gateway import bodies, events, problems, roles, service, users
 from rollcall_gateway.auth import Authenticator
-from rollcall_gateway.call import Call, read_body, require_media_type, trace
+from rollcall_gateway.call import Call, read_body, require_media_type
 from rollcall_gateway.edge import Edge
 from rollcall_gateway.export_forms import FORMS
 from rollcall_gateway.gateway import Gateway
@@ -94,7 +94,7 @@ async def _receive(operation: Op, scope: Scope, receive: Receive) -> Call:
         actor=scope.get("actor", ""),
         command_id=_command_id(operation, scope, headers),
         correlation_id=scope["correlation_id"],
-        trace=trace(headers),
+        trace=scope["trace"],
         headers=headers,
         path=scope["path_params"],
         query_string=scope["query_string"],

@@ -17,11 +17,13 @@ from rollcall_gateway.settings import Settings
 from rollcall_service.lifecycle import Component
 from rollcall_service.logs import configure_logging
 from rollcall_service.management import ManagementServer
+from rollcall_service.tracing import Tracing
 
 
 def build(variables: Mapping[str, str]) -> Sequence[Component]:
     settings = Settings.from_env(variables)
     configure_logging("gateway", settings.replica_id, settings.log_level)
+    tracing = Tracing("gateway", settings.replica_id)
     server = http_server(settings)
     management = ManagementServer(
         settings.management_host,
@@ -30,7 +32,7 @@ def build(variables: Mapping[str, str]) -> Sequence[Component]:
         ready=server.ready,
         status=lambda: status(settings.replica_id),
     )
-    return [server, management]
+    return [tracing, server, management]
 
 
 def http_server(settings: Settings) -> HttpServer:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import secrets
 from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -17,22 +16,14 @@ from rollcall_gateway.headers import Headers
 from rollcall_gateway.ids import canonical_uuid, uuid7
 from rollcall_gateway.preconditions import expected_version
 from rollcall_gateway.problems import FieldError
+from rollcall_gateway.tracing import Trace
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_BODY = 2 * 1024 * 1024
 BODY_SECONDS = 10.0
 MAX_PARAMETERS = 50
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 _CORRELATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
-
-
-class Trace(msgspec.Struct, frozen=True):
-    """W3C trace context, as it goes on to the event."""
-
-    parent: str
-    state: str
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -87,16 +78,6 @@ def correlation_id(headers: Headers) -> str:
     """The caller's, if it is short and printable; else a new one."""
     given = headers.get("x-correlation-id") or headers.get("x-request-id")
     return given if _CORRELATION_ID.fullmatch(given) else uuid7()
-
-
-def trace(headers: Headers) -> Trace:
-    """The caller's trace, if it is well formed; else a new one that nobody samples."""
-    parent = headers.get("traceparent")
-    if not _TRACEPARENT.fullmatch(parent) or set(parent[3:35]) == {"0"}:
-        new = secrets.token_hex(24)
-        return Trace(f"00-{new[:32]}-{new[32:]}-00", "")
-    state = headers.get("tracestate")
-    return Trace(parent, state if _TRACESTATE.fullmatch(state) else "")
 
 
 def require_media_type(headers: Headers, accepted: tuple[str, ...], patch: bool) -> None:

@@ -8,7 +8,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rollcall_gateway import metrics, problems
+from rollcall_events.tracing import within
+from rollcall_gateway import metrics, problems, tracing
 from rollcall_gateway.auth import Authenticator
 from rollcall_gateway.call import correlation_id
 from rollcall_gateway.headers import Headers
@@ -31,11 +32,13 @@ class Edge:
         scope["correlation_id"] = correlation_id(headers)
         answer = _Answer(scope, send)
         started = time.perf_counter()
-        with metrics.IN_FLIGHT.track_inprogress():
+        scope["trace"], span = tracing.begin(scope, headers, wanted=_is_api(scope))
+        with metrics.IN_FLIGHT.track_inprogress(), within(span):
             await self._contained(scope, headers, receive, answer)
-        metrics.request_done(
-            scope["method"], _template(scope), answer.status, time.perf_counter() - started
-        )
+        done = (scope["method"], _template(scope), answer.status)
+        if span is not None:
+            tracing.end(span, *done)
+        metrics.request_done(*done, time.perf_counter() - started)
 
     async def _contained(
         self, scope: Scope, headers: Headers, receive: Receive, answer: "_Answer"

@@ -10,7 +10,7 @@ from msgspec import UnsetType
 from rollcall.users.v1.commands_pb2 import Command, CommandContext, CommandResult
 from rollcall.users.v1.queries_pb2 import ListRolesRequest, Position
 from rollcall.users.v1.queries_pb2_grpc import UserQueryServiceStub
-from rollcall_gateway import metrics, problems, rpc_errors
+from rollcall_gateway import metrics, problems, rpc_errors, tracing
 from rollcall_gateway.aggregate_ids import AggregateIds
 from rollcall_gateway.call import Call
 from rollcall_gateway.coalescing import Coalescer
@@ -70,16 +70,18 @@ class Gateway:
             return await self._sent(call, command)
 
     async def _sent(self, call: Call, command: Command) -> CommandResult:
-        context = CommandContext(
-            command_id=call.command_id or uuid7(),
-            actor=call.actor,
-            correlation_id=call.correlation_id,
-            traceparent=call.trace.parent,
-            tracestate=call.trace.state,
-        )
-        getattr(command, str(command.WhichOneof("command"))).context.CopyFrom(context)
+        kind = str(command.WhichOneof("command"))
         try:
-            result = await self._commands.execute(command, COMMAND_DEADLINE)
+            with tracing.command(call.trace, kind) as trace:
+                context = CommandContext(
+                    command_id=call.command_id or uuid7(),
+                    actor=call.actor,
+                    correlation_id=call.correlation_id,
+                    traceparent=trace.parent,
+                    tracestate=trace.state,
+                )
+                getattr(command, kind).context.CopyFrom(context)
+                result = await self._commands.execute(command, COMMAND_DEADLINE)
         except Failure as failure:
             raise _problem(failure, call, command=True) from None
         self._topic_id = result.position.topic_id or self._topic_id

@@ -1,4 +1,4 @@
-"""Readiness: user-management answers and says that it serves."""
+"""Readiness: user-management answers and says that it serves, and the gateway does not stop."""
 
 import asyncio
 import time
@@ -21,8 +21,15 @@ class Readiness:
         self._asking = asyncio.Lock()
         self._known_at = -CACHED_SECONDS
         self._ready = False
+        self._leaving = False
+
+    def leave(self) -> None:
+        """Not ready from now on."""
+        self._leaving = True
 
     async def ready(self) -> bool:
+        if self._leaving:
+            return False
         async with self._asking:
             if self._clock() - self._known_at >= CACHED_SECONDS:
                 self._ready = await self._ask()

@@ -20,9 +20,13 @@ _RPC_FAILURES = Counter(
 )
 
 
+def known(method: str) -> str:
+    """The method, if it is one of HTTP's."""
+    return method if method in _METHODS else "OTHER"
+
+
 def request_done(method: str, route: str, status: int, seconds: float) -> None:
-    known = method if method in _METHODS else "OTHER"
-    _DURATION.labels(known, route, str(status)).observe(seconds)
+    _DURATION.labels(known(method), route, str(status)).observe(seconds)
 
 
 def rpc_failed(code: str, reason: str) -> None:

@@ -20,6 +20,7 @@ from rollcall_service.settings import SettingsError
 log = logging.getLogger(__name__)
 
 START_SECONDS = 10.0
+LEAVING_SECONDS = 1.0  # for whoever stands before several gateways to notice that one stops
 DRAIN_SECONDS = 2  # for the requests in hand when it stops
 CANCELLED_SECONDS = 0.5  # for those that outlast it, to answer that they were cut short
 ANSWER_SECONDS = 2.0  # for a question from another thread
@@ -72,8 +73,11 @@ class HttpServer:
             raise RuntimeError("the HTTP server did not start")
 
     def stop(self) -> None:
-        """Accepts no more, finishes what is in hand within DRAIN_SECONDS, ends."""
-        if self._server is not None:
+        """For LEAVING_SECONDS it is not ready any more and each answer ends its connection. Then it
+        accepts no more, finishes what is in hand within DRAIN_SECONDS, and ends."""
+        if self._server is not None and self._readiness is not None:
+            self._readiness.leave()
+            self._ask(self._server.left())
             self._server.should_exit = True
         self._thread.join(DRAIN_SECONDS + CANCELLED_SECONDS + 1)
 
@@ -123,6 +127,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._accepting.set()
+
+    async def left(self) -> bool:
+        """Ends each connection with its next answer, for LEAVING_SECONDS."""
+        ending = (b"connection", b"close")
+        self.config.encoded_headers.append(ending)
+        self.server_state.default_headers.append(ending)  # made of those once a second
+        await asyncio.sleep(LEAVING_SECONDS)
+        return True
 
     async def cancelled(self) -> None:
         """uvicorn cancels what outlasts the drain but does not wait for it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from rollcall_events import Consumer, Pace, Publisher
 from rollcall_service.counts import parked_counts
+from rollcall_service.held import HeldGauges
 from rollcall_service.lifecycle import Component
 from rollcall_service.management import ManagementServer
 from rollcall_service.migrations import upgrade
@@ -14,6 +15,7 @@ from rollcall_service.operators import CONNECTIONS, NotNow, Service
 from rollcall_service.parking_server import Store, parking_service
 from rollcall_service.postgres import make_engine
 from rollcall_service.status import replica_status
+from rollcall_service.tracing import Tracing
 from rollcall_user_management.admission.guard import Guard
 from rollcall_user_management.admission.marker import Marker
 from rollcall_user_management.admission.recovery import Recovery
@@ -74,6 +76,7 @@ def prepare(settings: Settings) -> None:
 
 def build(settings: Settings) -> Sequence[Component]:
     """The components in the order they start."""
+    tracing = Tracing(SERVICE, settings.replica_id)
     prepare(settings)
     store = ReadStore(settings.database_url, shared=SHARED, each=EACH)
     workers = Workers()
@@ -129,10 +132,12 @@ def build(settings: Settings) -> Sequence[Component]:
         status=status,
     )
     return [
+        tracing,
         management,
         store,
         workers,
         parked,
+        HeldGauges(SERVICE, projections.status),
         guard,
         marker,
         publisher,

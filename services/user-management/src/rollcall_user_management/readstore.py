@@ -14,7 +14,7 @@ from rollcall_events.schema import CREATE_MOMENTS_V1, CREATE_V1, CREATE_V2
 from rollcall_user_management.domain.attributes import as_numbers
 from rollcall_user_management.domain.state import Role, Stamp, User
 
-LAYOUT = 2  # of TABLES: a release that changes them fills a generation of its own
+LAYOUT = 3  # of TABLES: a release that changes them fills a generation of its own
 
 TABLES = (
     # email_since, last: append time, partition and offset of the event that set the e-mail, and
@@ -47,12 +47,14 @@ TABLES = (
          last_offset bigint NOT NULL)""",
     "CREATE INDEX roles_name_key ON roles USING hash (name_key) WHERE deleted_at IS NULL",
     # Every span of time in which a user held a role, by the events that began and ended it.
+    # user_created_at: so that those who hold a role are found in the order of lists.
     """CREATE TABLE assignments (
          user_id uuid NOT NULL, role_id uuid NOT NULL, role_name text NOT NULL,
+         user_created_at timestamptz NOT NULL,
          since timestamptz NOT NULL, since_offset bigint NOT NULL,
          until timestamptz, until_offset bigint,
          PRIMARY KEY (user_id, role_id, since_offset))""",
-    "CREATE INDEX assignments_role ON assignments (role_id, since)",
+    "CREATE INDEX assignments_role ON assignments (role_id, user_created_at, user_id)",
     "CREATE INDEX assignments_name ON assignments (role_name, role_id)",
     # Every record of the log by position, with what it came to. Rejected ones have a reason and no
     # version; those that are no event have nothing else that can be trusted. recorded_at:

@@ -3,10 +3,11 @@
 import logging
 import threading
 import time
+from functools import partial
 
 from sqlalchemy import Engine
 
-from rollcall_events import LogUnavailable, Publisher
+from rollcall_events import LogUnavailable, Publisher, Record, tracing
 from rollcall_events.postgres import is_store_trouble
 from rollcall_user_management.admission.append import Mark, append
 from rollcall_user_management.admission.store import lease_unappended, prune
@@ -22,7 +23,8 @@ class Recovery:
     """Runs on every replica; a lease with backoff keeps them off each other's admissions.
 
     The same event goes again with the same id, so a copy that was in the log after all is
-    dropped by every consumer.
+    dropped by every consumer. Where it is traced it has another `send` span, below the one that
+    did not end.
     """
 
     def __init__(self, engine: Engine, publisher: Publisher, mark: Mark):
@@ -69,7 +71,15 @@ class Recovery:
         with self._engine.begin() as connection:
             leased = lease_unappended(connection, _LIMIT)
         for event_id, record in leased:
-            append(self._publisher, self._mark, event_id, record, began)
+            self._append(event_id, record, began)
         if leased:
             log.info("appended again", extra={"admissions": len(leased)})
         return len(leased)
+
+    def _append(self, event_id: str, record: Record, since: float) -> None:
+        headers = {name: value.decode() for name, value in record.headers}
+        carried = (headers.get("traceparent"), headers.get("tracestate"))
+        span = tracing.sending(record.topic, *carried)
+        future = append(self._publisher, self._mark, event_id, record, since)
+        if span is not None:
+            future.add_done_callback(partial(tracing.sent, span, event_id))

@@ -14,6 +14,7 @@ from grpc_health.v1._async import HealthServicer
 from rollcall.users.v1 import commands_pb2, commands_pb2_grpc, queries_pb2_grpc
 from rollcall_service.operators import CONNECTIONS, Service
 from rollcall_user_management.api.errors import status_of
+from rollcall_user_management.api.serving import Serving
 
 log = logging.getLogger(__name__)
 
@@ -27,33 +28,39 @@ _OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 86_400_000),
     ("grpc.max_receive_message_length", 4 * 1_024 * 1_024),
 )
-_ASKED_BY_CLIENTS = (
-    "",
-    "rollcall.users.v1.UserCommandService",
-    "rollcall.users.v1.UserQueryService",
-)
+_COMMANDS = "rollcall.users.v1.UserCommandService"
+_QUERIES = "rollcall.users.v1.UserQueryService"
+_ASKED_BY_CLIENTS = ("", _COMMANDS, _QUERIES)
 _MAX_CONCURRENT = 512
 _GRACE = 2.0  # seconds that calls in flight may take at shutdown
 
 
-def _rpc(handle: Handle) -> Callable[..., Awaitable[Any]]:
+def _rpc(handle: Handle, method: str) -> Callable[..., Awaitable[Any]]:
     async def call(self: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        serving, ended = Serving(method, request), "CANCELLED"
         try:
-            return await handle(request)
+            with serving.current():
+                answer = await handle(request)
+            ended = "OK"
+            return answer
         except Exception as error:  # noqa: BLE001  (everything becomes a status)
-            code, status = status_of(error)
+            with serving.current():
+                code, status = status_of(error)
+            ended = code.name
             await context.abort(
                 code, status.message, (("grpc-status-details-bin", status.SerializeToString()),)
             )
+        finally:
+            serving.end(ended)
 
     return call
 
 
-def _servicer(base: type, handle: Handle, **others: Handle) -> Any:
+def _servicer(base: type, service: str, handle: Handle, **others: Handle) -> Any:
     """A servicer of a generated base class whose every method but `others` goes to the same
     handler."""
-    methods = {name: _rpc(handle) for name in vars(base) if not name.startswith("_")}
-    methods |= {name: _rpc(other) for name, other in others.items()}
+    handlers = {name: handle for name in vars(base) if not name.startswith("_")} | others
+    methods = {name: _rpc(handler, f"{service}/{name}") for name, handler in handlers.items()}
     return type(base.__name__, (base,), methods)()
 
 
@@ -62,16 +69,27 @@ def _execute(handle_all: HandleAll) -> Handle:
         request: commands_pb2.ExecuteCommandsRequest,
     ) -> commands_pb2.ExecuteCommandsResponse:
         asked = [getattr(c, c.WhichOneof("command") or "create_user") for c in request.commands]
+        servings = [Serving(_method_of(command), command) for command in asked]
         outcomes = await handle_all(asked)
-        return commands_pb2.ExecuteCommandsResponse(outcomes=map(_outcome, outcomes))
+        answers = map(_outcome, outcomes, servings)
+        return commands_pb2.ExecuteCommandsResponse(outcomes=answers)
 
     return execute
 
 
-def _outcome(outcome: commands_pb2.CommandResult | Exception) -> commands_pb2.CommandOutcome:
+def _method_of(command: Any) -> str:
+    return f"{_COMMANDS}/{type(command).__name__.removesuffix('Request')}"
+
+
+def _outcome(
+    outcome: commands_pb2.CommandResult | Exception, serving: Serving
+) -> commands_pb2.CommandOutcome:
     if isinstance(outcome, Exception):
-        _, status = status_of(outcome)
+        with serving.current():
+            code, status = status_of(outcome)
+        serving.end(code.name)
         return commands_pb2.CommandOutcome(error=status.SerializeToString())
+    serving.end("OK")
     return commands_pb2.CommandOutcome(result=outcome)
 
 
@@ -128,13 +146,15 @@ class GrpcServer:
         commands_pb2_grpc.add_UserCommandServiceServicer_to_server(
             _servicer(
                 commands_pb2_grpc.UserCommandServiceServicer,
+                _COMMANDS,
                 self._command,
                 ExecuteCommands=_execute(self._commands),
             ),
             self._server,
         )
         queries_pb2_grpc.add_UserQueryServiceServicer_to_server(
-            _servicer(queries_pb2_grpc.UserQueryServiceServicer, self._query), self._server
+            _servicer(queries_pb2_grpc.UserQueryServiceServicer, _QUERIES, self._query),
+            self._server,
         )
         for service in self._operators:
             service.add(self._server)

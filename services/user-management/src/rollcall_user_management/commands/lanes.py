@@ -4,7 +4,6 @@ There is no timer. A lane that is free takes what is there, so a command that co
 once, and those that come while the lanes are busy share the next transaction.
 """
 
-import asyncio
 import contextlib
 import logging
 import threading
@@ -13,10 +12,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any
 
 import psycopg2
+from prometheus_client import Gauge, Histogram
 from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Engine
 
@@ -41,8 +39,8 @@ from rollcall_user_management.commands.judging import (
     Wait,
     earlier,
     fingerprint,
-    question_of,
 )
+from rollcall_user_management.commands.tickets import Stage, Ticket
 from rollcall_user_management.readstore import NotServing
 
 log = logging.getLogger(__name__)
@@ -50,6 +48,13 @@ log = logging.getLogger(__name__)
 LANES = 2  # groups in flight: one is read while another is flushed to disk
 GROUP = 128  # commands in a group at most
 WAITING = 2_048  # commands in the queue at most
+
+_BACKLOG = Gauge("rollcall_admission_backlog", "Commands that wait for a lane.")
+_GROUP_SIZE = Histogram(
+    "rollcall_admission_group_size",
+    "Commands that were read and decided in one transaction.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
 
 
 class TooManyWaiting(Exception):
@@ -78,39 +83,6 @@ class Acknowledged:
 
     answer: bytes
     recorded: Recorded
-
-
-class Stage(Enum):
-    WAITING = "in the queue, or read; nothing is stored"
-    ABANDONED = "nobody waits for it any more, and nothing will be stored"
-    STORING = "being stored: only the store knows whether it was"
-    STORED = "stored, and on its way to the log"
-
-
-class Ticket:
-    """A command on its way. Its future, of whoever waits, always has a result: Acknowledged, a
-    Verdict that is no Admission, or the exception that came in the way."""
-
-    def __init__(self, command: Any, future: asyncio.Future[Any]):
-        self.command = command
-        self.question = question_of(command)
-        self.future = future
-        self.stage = Stage.WAITING
-        self._lock = threading.Lock()
-
-    def abandon(self) -> bool:
-        """Whether it could be called back: nothing of it will be stored."""
-        with self._lock:
-            if self.stage is Stage.WAITING:
-                self.stage = Stage.ABANDONED
-            return self.stage is Stage.ABANDONED
-
-    def begin_storing(self) -> bool:
-        """Whether somebody still waits for it."""
-        with self._lock:
-            if self.stage is Stage.WAITING:
-                self.stage = Stage.STORING
-            return self.stage is Stage.STORING
 
 
 class Lanes:
@@ -149,6 +121,7 @@ class Lanes:
         ]
 
     def start(self) -> None:
+        _BACKLOG.set_function(lambda: len(self._queue))
         for thread in self._threads:
             thread.start()
 
@@ -236,6 +209,7 @@ class Lanes:
         return wire
 
     def _admit(self, wire: Wire, group: list[Ticket]) -> None:
+        _GROUP_SIZE.observe(len(group))
         questions = [ticket.question for ticket in group]
         reading = read(wire, questions)
         if reading.moved:
@@ -251,6 +225,9 @@ class Lanes:
             self._only_kept(wire, group, reading, Wait())
         else:
             judge = Judge(self._publisher, topic_id)
+            for ticket in group:
+                if ticket.spans is not None:
+                    ticket.spans.judging(self._publisher.topic)
             verdicts = judge.verdicts(questions, [t.command for t in group], reading.facts)
             self._store(wire, list(zip(group, verdicts, reading.facts, strict=True)))
 
@@ -292,6 +269,8 @@ class Lanes:
             rollback(wire)
         for ticket, admission in admitted:
             ticket.stage = Stage.STORED
+            if ticket.spans is not None:
+                ticket.spans.stored(len(judged))
             self._append(ticket, admission, began)
         for ticket, verdict, _ in judged:
             if not isinstance(verdict, Admission):
@@ -299,6 +278,8 @@ class Lanes:
 
     def _append(self, ticket: Ticket, admission: Admission, since: float) -> None:
         def appended(future: Future[Recorded]) -> None:
+            if ticket.spans is not None:
+                ticket.spans.appended(admission.event_id, future)
             if future.exception() is None:
                 self._bridge.end(ticket.future, Acknowledged(admission.answer, future.result()))
             else:

@@ -16,10 +16,9 @@ from rollcall_user_management.commands.lanes import (
     Acknowledged,
     Lanes,
     OutcomeUnknown,
-    Stage,
-    Ticket,
     TooManyWaiting,
 )
+from rollcall_user_management.commands.tickets import Stage, Ticket
 from rollcall_user_management.commands.validation import validated
 
 DEADLINE = 8.0  # seconds for a command, less than the gateway waits
@@ -140,6 +139,8 @@ class CommandService:
         finally:
             for ticket in tickets:  # where the caller is gone as well
                 ticket.abandon()
+                if ticket.spans is not None:
+                    ticket.spans.end()
         return [self._outcome(ticket) for ticket in tickets]
 
     async def _ended(self, tickets: Sequence[Ticket], end: float) -> None:

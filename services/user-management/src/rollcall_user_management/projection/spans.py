@@ -14,6 +14,7 @@ class Span:
     user_id: str
     role_id: str
     role_name: str
+    user_created_at: datetime
     since: datetime
     since_offset: int
     until: datetime | None = None
@@ -42,11 +43,12 @@ class Spans:
                 self._end(after.id, role, after.last)
         for role, name in after.roles.items():
             if before.roles.get(role) != name:
-                self._begin(after.id, role, name, after.last)
+                self._begin(after, role, name, after.last)
 
-    def _begin(self, user: str, role: str, name: str, at: Stamp) -> None:
-        span = Span(user, role, name, at.recorded_at, at.offset)
-        self._open[user, role] = span
+    def _begin(self, user: User, role: str, name: str, at: Stamp) -> None:
+        assert user.created_at is not None
+        span = Span(user.id, role, name, user.created_at, at.recorded_at, at.offset)
+        self._open[user.id, role] = span
         self.begun.append(span)
 
     def _end(self, user: str, role: str, at: Stamp) -> None:

@@ -71,6 +71,7 @@ HISTORY = {
 USER_ROLE = {"user_id": "uuid", "role_id": "uuid", "role_name": "text"}
 ASSIGNMENT = {
     **USER_ROLE,
+    "user_created_at": "timestamptz",
     "since": "timestamptz",
     "since_offset": "bigint",
     "until": "timestamptz",

@@ -21,12 +21,14 @@ _TRIGRAM = re.compile(r"[^\W_]{3}")
 @dataclass(frozen=True)
 class Listing:
     """Which users, and what is shown of them. from_: `FROM users u`, and what the orders and the
-    conditions ask of it. conditions: all have to hold, with `parameters`. columns, joined: what is
-    shown of `u`, once a page is chosen, and what `u` is joined with for it. message: of a row."""
+    conditions ask of it. conditions: all have to hold, with `parameters`. id_: the user's id, in
+    the index that the order goes by. columns, joined: what is shown of `u`, once a page is chosen,
+    and what `u` is joined with for it. message: of a row."""
 
     columns: str
     joined: str
     from_: str
+    id_: str
     orders: Orders
     conditions: Sequence[str]
     parameters: Mapping[str, Any]
@@ -50,17 +52,18 @@ def page_of(
     if request.cursor:
         value, id_ = cursor.decode(request.cursor, question)
         conditions.append(
-            f"({column}, u.id) {'<' if order != name else '>'}"
+            f"({column}, {listing.id_}) {'<' if order != name else '>'}"
             f" (cast(:after AS {kind}), cast(:after_id AS uuid))"
         )
         parameters |= {"after": value, "after_id": id_}
     direction = "DESC" if order != name else "ASC"
+    # Only parts of statements are put together here, no value of a request.
     page = (
         f"SELECT u.*, {column} AS sort_value {listing.from_} WHERE {' AND '.join(conditions)}"
-        f" ORDER BY {column} {direction}, u.id {direction} LIMIT :limit"
+        f" ORDER BY {column} {direction}, {listing.id_} {direction} LIMIT :limit"
     )
     statement = (
-        f"SELECT {listing.columns}, u.sort_value FROM ({page}) u {listing.joined}"
+        f"SELECT {listing.columns}, u.sort_value FROM ({page}) u {listing.joined}"  # noqa: S608
         f" ORDER BY u.sort_value {direction}, u.id {direction}"
     )
     rows = connection.execute(text(statement), parameters | {"limit": size + 1}).all()

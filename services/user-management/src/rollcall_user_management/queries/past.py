@@ -77,10 +77,16 @@ SELECT m.id::text AS id, s.state->>'deleted_at' AS deleted_at,
   coalesce(s.state->>'name_key', s.state->>'name') AS name_key
 FROM meant m LEFT JOIN LATERAL {_state_at("m.id", ":at")} s ON s.{_OF_ROLE}"""  # noqa: S608  (constants)
 )
-_HAS_ROLE = """u.id IN (SELECT a.user_id FROM assignments a
-  WHERE a.since <= :at AND (a.until IS NULL OR a.until > :at)
+_SO_NAMED = "a.role_name = :role"
+_HELD = "a.since <= :at AND (a.until IS NULL OR a.until > :at)"
+_HAS_ROLE = f"""u.id IN (SELECT a.user_id FROM assignments a WHERE {_HELD}
     AND (a.role_id = ANY (cast(:roles AS uuid[]))
-     OR a.role_id = ANY (cast(:uncreated AS uuid[])) AND a.role_name = :role))"""
+     OR a.role_id = ANY (cast(:uncreated AS uuid[])) AND {_SO_NAMED}))"""  # noqa: S608  (constants)
+# Nearly always one role is meant. Its holders are read in the order of their creation until they
+# fill a page, by the index `assignments_role`.
+_HOLDERS = "FROM assignments a JOIN users u ON u.id = a.user_id"
+_HOLDING = [_HELD, "a.role_id = cast(:held AS uuid)", "a.user_created_at <= :at"]
+_ORDERS_OF_HOLDERS: Orders = {**_ORDERS, "created_at": ("a.user_created_at", "timestamptz")}
 
 
 def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
@@ -101,6 +107,26 @@ def get_user(connection: Connection, request: pb.GetUserRequest) -> pb.User:
 def listing(connection: Connection, request: pb.ListUsersRequest) -> Listing:
     """The users who lived at the moment of the request. Their states are looked up for a page of
     them alone, where nothing else depends on them."""
+    conditions, parameters = _filters(request)
+    from_, id_, orders = "FROM users u", "u.id", _ORDERS
+    if request.HasField("role"):
+        roles, uncreated = _roles_meant(connection, request.role, parameters["at"])
+        parameters["role"] = request.role
+        match [*roles, *uncreated]:
+            case [one]:
+                from_, id_, orders = _HOLDERS, "a.user_id", _ORDERS_OF_HOLDERS
+                conditions += [*_HOLDING, _SO_NAMED] if uncreated else _HOLDING
+                parameters["held"] = one
+            case _:
+                conditions.append(_HAS_ROLE)
+                parameters |= {"roles": roles, "uncreated": uncreated}
+    if _of_states(request):
+        from_ = f"{from_} {_STATES}"
+    return Listing(_COLUMNS, _STATES, from_, id_, orders, conditions, parameters, _message)
+
+
+def _filters(request: pb.ListUsersRequest) -> tuple[list[str], dict[str, Any]]:
+    """All but the role."""
     conditions = list(_LIVE)
     parameters: dict[str, Any] = {"at": request.at.ToDatetime(UTC)}
     if request.HasField("query"):
@@ -113,14 +139,10 @@ def listing(connection: Connection, request: pb.ListUsersRequest) -> Listing:
             f"{_EMAIL_KEY} = :email",
         ]
         parameters["email"] = unique_key(request.email)
-    if request.HasField("role"):
-        conditions.append(_HAS_ROLE)
-        parameters |= _roles_meant(connection, request.role, parameters["at"])
     if request.status:
         conditions.append("(s.state->>'status')::int = :status")
         parameters["status"] = request.status
-    from_ = f"FROM users u {_STATES}" if _of_states(request) else "FROM users u"
-    return Listing(_COLUMNS, _STATES, from_, _ORDERS, conditions, parameters, _message)
+    return conditions, parameters
 
 
 def _of_states(request: pb.ListUsersRequest) -> bool:
@@ -129,7 +151,7 @@ def _of_states(request: pb.ListUsersRequest) -> bool:
     return filtered or request.order_by.removeprefix("-") not in ("", "created_at")
 
 
-def _roles_meant(connection: Connection, role: str, at: datetime) -> dict[str, Any]:
+def _roles_meant(connection: Connection, role: str, at: datetime) -> tuple[list[str], list[str]]:
     """Which roles an id or a name meant at a moment: those that existed, and those that did not
     yet, whose assignments alone say their name."""
     role_key = unique_key(role)
@@ -140,11 +162,10 @@ def _roles_meant(connection: Connection, role: str, at: datetime) -> dict[str, A
         "at": at,
     }
     living = [r for r in connection.execute(_MEANT, parameters) if r.deleted_at is None]
-    return {
-        "role": role,
-        "roles": [r.id for r in living if r.id == role or r.name_key == role_key],
-        "uncreated": [r.id for r in living if r.id != role and r.name_key is None],
-    }
+    return (
+        [r.id for r in living if r.id == role or r.name_key == role_key],
+        [r.id for r in living if r.id != role and r.name_key is None],
+    )
 
 
 def _message(row: Row[Any]) -> pb.User:

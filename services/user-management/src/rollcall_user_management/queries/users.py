@@ -64,7 +64,7 @@ def list_users(connection: Connection, request: pb.ListUsersRequest) -> pb.ListU
     if request.HasField("at"):
         return page_of(connection, request, past.listing(connection, request))
     conditions, parameters = _filters(request)
-    listing = Listing(_COLUMNS, "", _FROM, _ORDERS, conditions, parameters, _message)
+    listing = Listing(_COLUMNS, "", _FROM, "u.id", _ORDERS, conditions, parameters, _message)
     return page_of(connection, request, listing)
 
 

@@ -1,0 +1,86 @@
+"""The spans of a request and of its command, and what of the trace goes on to the event.
+
+Commands of several traces share one call of gRPC, so that a trace goes on in each command and not
+in the call. A span has the route's template and never the path or the query, which may name people.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from opentelemetry.trace import Span, SpanKind
+from starlette.types import Scope
+
+from rollcall_events import tracing
+from rollcall_gateway import metrics
+from rollcall_gateway.failures import Failure
+from rollcall_gateway.headers import Headers
+
+_SERVICE = "rollcall.users.v1.UserCommandService"
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
+
+
+class Trace(NamedTuple):
+    """W3C trace context, as it goes on to the event."""
+
+    parent: str
+    state: str
+
+
+def begin(scope: Scope, headers: Headers, *, wanted: bool) -> tuple[Trace, Span | None]:
+    """The trace that goes on from a request, and its span, if it is wanted and sampled. The trace
+    is the span's, else the caller's, else a new one that nobody samples."""
+    given = _given(headers)
+    if wanted:
+        method = metrics.known(scope["method"])
+        attributes = {"http.request.method": method, "url.scheme": scope["scheme"]}
+        span = tracing.begin(given, method, SpanKind.SERVER, attributes)
+        if span is not None:
+            return Trace(*tracing.carried(span)), span
+    return given or _unsampled(), None
+
+
+def end(span: Span, method: str, route: str, status: int) -> None:
+    span.update_name(f"{metrics.known(method)} {route}")
+    span.set_attributes({"http.route": route, "http.response.status_code": status})
+    if status >= 500:
+        tracing.failed(span, str(status))
+    span.end()
+
+
+@contextmanager
+def command(outer: Trace, kind: str) -> Iterator[Trace]:
+    """Around the sending of a command. kind: of rollcall.users.v1.Command. Yields what the command
+    carries."""
+    method = f"{_SERVICE}/{kind.title().replace('_', '')}"
+    attributes = {"rpc.system.name": "grpc", "rpc.method": method}
+    span = tracing.child_of(outer.parent, outer.state, method, SpanKind.CLIENT, attributes)
+    if span is None:
+        yield outer
+        return
+    try:
+        yield Trace(*tracing.carried(span))
+        span.set_attribute("rpc.response.status_code", "OK")
+    except Failure as failure:
+        span.set_attribute("rpc.response.status_code", failure.code.name)
+        tracing.failed(span, failure.reason or failure.code.name)
+        raise
+    finally:
+        span.end()
+
+
+def _given(headers: Headers) -> Trace | None:
+    """The caller's trace, if it is well formed."""
+    parent = headers.get("traceparent")
+    if not _TRACEPARENT.fullmatch(parent) or set(parent[3:35]) == {"0"}:
+        return None
+    state = headers.get("tracestate")
+    return Trace(parent, state if _TRACESTATE.fullmatch(state) else "")
+
+
+def _unsampled() -> Trace:
+    new = secrets.token_hex(24)
+    return Trace(f"00-{new[:32]}-{new[32:]}-00", "")

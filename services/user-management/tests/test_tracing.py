@@ -1,0 +1,125 @@
+"""The spans of a command, from its call to Kafka's acknowledgement, and what it is measured by."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode
+from prometheus_client import REGISTRY
+from support.spans import Recorded as Recording
+from support.spans import recording
+
+from rollcall.users.v1.commands_pb2 import CommandContext, CreateUserRequest
+from rollcall_events import NotAcknowledged, Position, Recorded
+from rollcall_user_management.api.serving import Serving
+from rollcall_user_management.commands.tickets import Ticket
+
+SPAN_ID = "00f067aa0ba902b7"
+SAMPLED = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{SPAN_ID}-01"
+METHOD = "rollcall.users.v1.UserCommandService/CreateUser"
+
+
+def command(traceparent: str = SAMPLED) -> CreateUserRequest:
+    context = CommandContext(command_id="c", traceparent=traceparent)
+    return CreateUserRequest(context=context, user_id="u", email="ada@example.com", name="Ada")
+
+
+@pytest.fixture
+def recorded() -> Iterator[Recording]:
+    with recording() as recorded:
+        yield recorded
+
+
+@pytest.fixture
+def future() -> Iterator[asyncio.Future[Any]]:
+    loop = asyncio.new_event_loop()
+    yield loop.create_future()
+    loop.close()
+
+
+def ended(error: Exception | None = None) -> Future[Recorded]:
+    future: Future[Recorded] = Future()
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(Recorded(Position("users", 7, 42), datetime(2026, 5, 4, tzinfo=UTC)))
+    return future
+
+
+def above(span: ReadableSpan) -> str:
+    assert span.parent is not None
+    return f"{span.parent.span_id:016x}"
+
+
+def test_a_served_command_goes_on_below_its_span(recorded: Recording) -> None:
+    asked = command()
+    Serving(METHOD, asked).end("OK")
+    span = recorded.spans()[METHOD]
+    assert above(span) == SPAN_ID
+    assert asked.context.traceparent.split("-")[2] == f"{span.context.span_id:016x}"
+
+
+@pytest.mark.parametrize(
+    ("status", "ours"), [("ALREADY_EXISTS", False), ("ABORTED", False), ("UNAVAILABLE", True)]
+)
+def test_only_our_own_faults_are_errors(status: str, ours: bool, recorded: Recording) -> None:
+    Serving(METHOD, command()).end(status)
+    span = recorded.spans()[METHOD]
+    assert (span.attributes or {})["rpc.response.status_code"] == status
+    assert (span.status.status_code is StatusCode.ERROR) == ours
+
+
+def test_everything_is_measured_traced_or_not() -> None:
+    labels = {"rpc_method": METHOD, "rpc_response_status_code": "OUT_OF_RANGE"}
+    Serving(METHOD, command("")).end("OUT_OF_RANGE")
+    Serving(METHOD, object()).end("OUT_OF_RANGE")
+    assert REGISTRY.get_sample_value("rpc_server_call_duration_seconds_count", labels) == 2
+
+
+def test_an_event_carries_its_send_span(recorded: Recording, future: asyncio.Future[Any]) -> None:
+    asked = command()
+    ticket = Ticket(asked, future)
+    assert ticket.spans is not None
+    ticket.spans.judging("users")
+    carried = ticket.command.context.traceparent
+    ticket.spans.stored(3)
+    ticket.spans.appended("e", ended())
+    ticket.spans.end()
+    admission, sent = recorded.spans()["admission"], recorded.spans()["send users"]
+    assert above(admission) == above(sent) == SPAN_ID
+    assert carried.split("-")[2] == f"{sent.context.span_id:016x}"
+    assert (admission.attributes or {})["rollcall.admission.group_size"] == 3
+    assert [event.name for event in sent.events] == ["admitted"]
+    assert asked.context.traceparent == SAMPLED, "another attempt begins as this one did"
+
+
+def test_a_command_that_is_refused_sends_nothing(
+    recorded: Recording, future: asyncio.Future[Any]
+) -> None:
+    ticket = Ticket(command(), future)
+    assert ticket.spans is not None
+    ticket.spans.judging("users")
+    ticket.spans.end()
+    assert recorded.spans().keys() == {"admission"}
+
+
+def test_an_event_that_is_not_acknowledged_is_an_error(
+    recorded: Recording, future: asyncio.Future[Any]
+) -> None:
+    ticket = Ticket(command(), future)
+    assert ticket.spans is not None
+    ticket.spans.judging("users")
+    ticket.spans.stored(1)
+    ticket.spans.appended("e", ended(NotAcknowledged("_MSG_TIMED_OUT")))
+    assert recorded.spans()["send users"].status.status_code is StatusCode.ERROR
+
+
+def test_who_is_not_traced_is_not_copied(future: asyncio.Future[Any]) -> None:
+    asked = command("")
+    ticket = Ticket(asked, future)
+    assert ticket.spans is None
+    assert ticket.command is asked

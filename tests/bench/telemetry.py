@@ -1,0 +1,152 @@
+"""What telemetry costs a request that creates a user.
+
+Two platforms stand side by side, one of which traces at the default sampling and exports to a
+collector that only counts. Windows of load alternate between them, so that what else happens on the
+machine meets both. Metrics and logs cannot be switched off: both have them, and what the metrics
+of one request cost is measured by itself. Needs Linux, for the CPU time of processes, and Apache
+Kafka.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import median
+
+import uvloop
+from bench import cases, cpu, stage
+from bench.counting import Counting, counting
+from bench.load import Window, measure, percentile
+from e2e.local_platform import Platform
+
+from rollcall_events.metrics import Sent
+from rollcall_gateway import metrics
+from rollcall_user_management.api.serving import Serving
+
+WARM_UP = 2.0  # seconds before each window
+AIM = 0.05  # of the rate, at most
+_TIMES = 20_000  # of the metrics of one request
+
+
+@dataclass
+class Side:
+    name: str
+    platform: Platform
+    windows: list[Window] = field(default_factory=list)
+
+    def median(self, figure: Callable[[Window], float]) -> float:
+        return median(map(figure, self.windows))
+
+
+def main() -> int:
+    options = _options()
+    if not cpu.KNOWN:
+        print("The CPU time of processes is read from Linux's /proc.", file=sys.stderr)  # noqa: T201
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the platforms end with us
+    try:
+        with ExitStack() as stack:
+            collector = stack.enter_context(counting())
+            off = Side("without traces", stack.enter_context(stage.platform()))
+            on = Side("with traces", stack.enter_context(stage.platform(_traced(collector))))
+            _rounds(off, on, options)
+    except stage.CannotMeasure as missing:
+        print(missing, file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    _show(off, on, collector, options)
+    return 0
+
+
+def _traced(collector: Counting) -> dict[str, str]:
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
+
+
+def _rounds(off: Side, on: Side, options: argparse.Namespace) -> None:
+    for side in (off, on):
+        _window(side, "warm-up", options)
+        side.windows.clear()
+    for number in range(1, options.rounds + 1):
+        order = (off, on) if number % 2 else (on, off)  # neither is always the first
+        for side in order:
+            _window(side, f"round {number} of {options.rounds}", options)
+
+
+def _window(side: Side, progress: str, options: argparse.Namespace) -> None:
+    stage.wait_until_idle(side.platform)
+    token = side.platform.run("token").strip()
+    port = side.platform.ports["GATEWAY_PORT"]
+    case = cases.http(side.name, "/v1/users", port, f"Authorization: Bearer {token}")
+    groups = stage.processes(side.platform)
+
+    async def run() -> Window:
+        async with case.clients(options.clients) as clients:
+            return await measure(clients, WARM_UP, options.seconds, lambda: cpu.spent(groups))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        window = runner.run(run())
+    if not window.latencies:
+        raise stage.CannotMeasure(f"{side.name}: no right answer, but {dict(window.errors)}")
+    side.windows.append(window)
+    line = f"{progress}, {side.name}: {window.rate:.0f}/s, {_cpu(window):.2f} ms of CPU a request"
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _cpu(window: Window) -> float:
+    """Milliseconds of a request, of the services alone: they are what traces."""
+    used = sum(window.spent.groups[name] for name in ("gateway", "users"))
+    return 1000 * used / len(window.latencies)
+
+
+def _metrics_cpu() -> float:
+    """Milliseconds that the metrics of one request take, in the gateway and user-management."""
+    sent, method = Sent("bench"), "rollcall.users.v1.UserCommandService/CreateUser"
+    began = time.process_time()
+    for _ in range(_TIMES):
+        with metrics.IN_FLIGHT.track_inprogress():
+            pass
+        metrics.request_done("POST", "/v1/users", 201, 0.01)
+        Serving(method, None).end("OK")
+        sent.acknowledged()
+    return 1000 * (time.process_time() - began) / _TIMES
+
+
+def _show(off: Side, on: Side, collector: Counting, options: argparse.Namespace) -> None:
+    lines = [
+        f"Medians of {options.rounds} windows of {options.seconds:g} s each,"
+        f" {options.clients} clients of POST /v1/users.",
+        f"{'':>16}  {'req/s':>6}  {'p50 ms':>6}  {'p99 ms':>6}  {'CPU ms':>6}  errors",
+    ]
+    for side in (off, on):
+        p50 = side.median(lambda w: 1000 * percentile(w.latencies, 50))
+        p99 = side.median(lambda w: 1000 * percentile(w.latencies, 99))
+        errors = sum(w.errors.total() for w in side.windows)
+        figures = f"{side.median(lambda w: w.rate):6.0f}  {p50:6.2f}  {p99:6.2f}"
+        lines.append(f"{side.name:>16}  {figures}  {side.median(_cpu):6.2f}  {errors:6}")
+    pairs = zip(off.windows, on.windows, strict=True)
+    rate = median(traced.rate / plain.rate for plain, traced in pairs) - 1
+    more = on.median(_cpu) / off.median(_cpu) - 1
+    lines += [
+        f"With traces: {rate:+.1%} requests a second, the median of pairs (the aim: -{AIM:.0%});"
+        f" {more:+.1%} CPU of gateway and user-management.",
+        f"Metrics, which both have: {_metrics_cpu() / off.median(_cpu):.1%} of that CPU.",
+        f"The collector counted {collector.count} spans.",
+    ]
+    print("\n".join(lines))  # noqa: T201
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.telemetry", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each window")
+    parser.add_argument("--rounds", type=int, default=9, help="of a window each")
+    parser.add_argument("--clients", type=int, default=32)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

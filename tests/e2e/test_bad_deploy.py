@@ -1,0 +1,88 @@
+"""Events that user-management cannot handle: many of one user hold up that user, and those of many
+users stop it, because nothing is wrong with so many of them. On a platform of its own, which stays
+stopped."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from e2e.local_platform import Platform
+from e2e.outside import publish_all_plainly, record_of
+from e2e.people import create, seen
+from e2e.waiting import eventually
+
+from rollcall.users.v1 import events_pb2 as pb
+from rollcall_events.ids import uuid7
+from rollcall_local.home import Home
+from rollcall_local.supervisor import SCALE
+
+_MANY = 500
+_SOON = 1.0  # seconds, for another user's event
+_WITHIN = 30.0  # seconds
+_UNKNOWN = "rollcall.users.v1.UserMerged"
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    home = Home(tmp_path_factory.mktemp("platform") / "state")
+    home.create()
+    home.write(SCALE, {"email-notification": 0, "slack-notification": 0})
+    platform = Platform(home.root)
+    try:
+        platform.run("up")
+        yield platform
+    finally:
+        platform.run("clean")
+
+
+@pytest.fixture
+def api(platform: Platform) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {platform.run('token').strip()}"}
+    with httpx.Client(base_url=platform.url, headers=headers, timeout=_WITHIN) as client:
+        yield client
+
+
+def test_one_hot_key_stops_nothing(platform: Platform, api: httpx.Client) -> None:
+    hot: str = create(api, "hot").json()["id"]
+    _publish(platform, *[hot] * _MANY)
+    eventually(lambda: _behind_the_parked(platform) == [_MANY - 1], within=_WITHIN)
+    other = create(api, "other")
+    answer = api.get(f"/v1/users/{other.json()['id']}", headers=seen(other))
+    assert answer.status_code == 200
+    assert answer.elapsed.total_seconds() < _SOON
+    assert {state for _, state in _states(platform)} == {"running"}
+
+
+def test_many_keys_stop_every_replica_and_the_status_says_why(platform: Platform) -> None:
+    _publish(platform, *(uuid7() for _ in range(_MANY)))
+
+    def stopped() -> None:
+        for _, state in _states(platform):
+            assert state.startswith("stopped: more than 20 keys could not be handled")
+
+    eventually(stopped, within=_WITHIN)
+    said = " ".join(platform.run("status").split())
+    assert "more than 20 keys" in said
+
+
+def _publish(platform: Platform, *keys: str) -> None:
+    """An event of a type that is not known yet, for each key."""
+    servers = str(platform.status()["broker"]["bootstrap_servers"])
+    publish_all_plainly(servers, [_unknown(key) for key in keys])
+
+
+def _unknown(key: str) -> dict[str, Any]:
+    record = record_of(key, pb.UserDeletedEvent(user_id=key))
+    record["headers"]["ce_type"] = _UNKNOWN
+    return record
+
+
+def _behind_the_parked(platform: Platform) -> list[int]:
+    """How many events each parked one holds up."""
+    return [sequence["held"] for sequence in json.loads(platform.run("parked", "list", "--json"))]
+
+
+def _states(platform: Platform) -> list[tuple[str, str]]:
+    return [(r["id"], r["state"]) for r in platform.replicas("user-management")]

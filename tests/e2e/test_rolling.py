@@ -1,0 +1,40 @@
+"""Every replica of every service is started anew, one after the other, while users are made."""
+
+from collections.abc import Iterator
+
+import pytest
+from e2e.balancer import Balancer
+from e2e.local_platform import Platform
+from e2e.posted import all_there, goes_on
+from e2e.posting import Posting
+from e2e.waiting import eventually
+
+_PAIRS = ("gateway", "email-notification", "slack-notification")
+_STARTED = 40.0  # seconds
+
+
+@pytest.fixture
+def pairs(platform: Platform) -> Iterator[None]:
+    """Of what runs once: one replica goes on while the other is started anew."""
+    for service in _PAIRS:
+        platform.run("scale", service, "2")
+    yield
+    for service in _PAIRS:
+        platform.run("scale", service, "1")
+
+
+@pytest.mark.usefixtures("pairs")
+def test_no_request_fails_and_nothing_is_lost_or_repeated(platform: Platform, token: str) -> None:
+    first = platform.ports["GATEWAY_PORT"]
+    gateways = [platform.url, platform.url.replace(str(first), str(first + 1))]
+    services = platform.status()["services"]
+    replicas = [replica["id"] for service in services for replica in service["replicas"]]
+    assert len(replicas) == 9
+    with Balancer(gateways) as balancer, Posting(platform.url, token, balancer) as posting:
+        for replica in replicas:
+            goes_on(posting)
+            ended = platform.end(replica)
+            eventually(lambda ended=ended: platform.revived(ended), within=_STARTED)  # type: ignore[misc]
+        goes_on(posting)
+    assert posting.others() == []
+    all_there(platform, posting)
