@@ -82,9 +82,9 @@ def _context(traceparent: str, tracestate: str) -> Context:
 
 
 def carried(span: Span) -> Carried:
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier, trace.set_span_in_context(span))
-    return Carried(carrier.get("traceparent", ""), carrier.get("tracestate", ""))
+    context = span.get_span_context()
+    traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    return Carried(traceparent, context.trace_state.to_header() if context.trace_state else "")
 
 
 def current() -> Carried | None:
@@ -114,13 +114,18 @@ def sending(topic: str, traceparent: str | None, tracestate: str | None) -> Span
 
 def sent(span: Span, event_id: str, future: Future[Recorded]) -> None:
     """End a `send` span with what came of the append."""
-    span.set_attribute("messaging.message.id", event_id)
     error = future.exception()
     if error is None:
         position = future.result().position
-        span.set_attribute("messaging.destination.partition.id", str(position.partition))
-        span.set_attribute("messaging.kafka.offset", position.offset)
+        span.set_attributes(
+            {
+                "messaging.message.id": event_id,
+                "messaging.destination.partition.id": str(position.partition),
+                "messaging.kafka.offset": position.offset,
+            }
+        )
     else:
+        span.set_attribute("messaging.message.id", event_id)
         failed(span, type(error).__name__)
     span.end()
 
