@@ -110,6 +110,11 @@ def _cpu(window: Window) -> float:
     return 1000 * used / len(window.latencies)
 
 
+def _latency(percent: int) -> Callable[[Window], float]:
+    """In milliseconds."""
+    return lambda window: 1000 * percentile(window.latencies, percent)
+
+
 def _metrics_cpu() -> float:
     """Milliseconds that the metrics of one request take, in the gateway and user-management."""
     sent, method = Sent("bench"), "rollcall.users.v1.UserCommandService/CreateUser"
@@ -130,9 +135,7 @@ def _show(off: Side, on: Side, collector: Counting, options: argparse.Namespace)
         f"{'':>16}  {'req/s':>6}  {'p50 ms':>6}  {'p99 ms':>6}  {'CPU ms':>6}  errors",
     ]
     for side in (off, on):
-        p50, p99 = (
-            side.median(lambda w, s=share: 1000 * percentile(w.latencies, s)) for share in (50, 99)
-        )
+        p50, p99 = side.median(_latency(50)), side.median(_latency(99))
         errors = sum(w.errors.total() for w in side.windows)
         figures = f"{side.median(lambda w: w.rate):6.0f}  {p50:6.2f}  {p99:6.2f}"
         lines.append(f"{side.name:>16}  {figures}  {side.median(_cpu):6.2f}  {errors:6}")

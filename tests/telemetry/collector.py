@@ -69,7 +69,7 @@ def collecting(*, keep: bool = True) -> Iterator[Collector]:
     """A collector that listens, until the end."""
     collector = Collector(keep=keep)
     server = grpc.server(ThreadPoolExecutor(2), options=(("grpc.so_reuseport", 0),))
-    pb_grpc.add_TraceServiceServicer_to_server(collector, server)
+    pb_grpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
     collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:

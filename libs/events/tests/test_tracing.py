@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
-from support.spans import recording
+from support.spans import above, id_of, recording
 
 from rollcall_events import Event, NotAcknowledged, Position, Recorded, tracing
 
@@ -70,11 +69,9 @@ def test_what_is_carried_is_the_span_in_the_callers_trace() -> None:
         assert span is not None
         carried = tracing.carried(span)
         span.end()
-    context = recorded.spans()["child"].get_span_context()
-    assert carried == (f"00-{TRACE_ID}-{trace.format_span_id(context.span_id)}-01", "a=b")
-    parent = recorded.spans()["child"].parent
-    assert parent is not None
-    assert trace.format_span_id(parent.span_id) == SPAN_ID
+    child = recorded.spans()["child"]
+    assert carried == (f"00-{TRACE_ID}-{id_of(child)}-01", "a=b")
+    assert above(child) == f"{TRACE_ID}-{SPAN_ID}"
 
 
 def test_an_event_is_sent_when_it_is_acknowledged() -> None:
@@ -117,9 +114,9 @@ def test_a_handler_runs_in_its_events_span_which_ends_with_the_commit() -> None:
         processing.committed()
     processed = recorded.spans()["process users"]
     assert inside is not None
-    assert inside.traceparent.split("-")[2] == trace.format_span_id(processed.context.span_id)
+    assert inside.traceparent.split("-")[2] == id_of(processed)
     assert processed.kind is SpanKind.CONSUMER
-    assert processed.parent is not None
+    assert above(processed) == f"{TRACE_ID}-{SPAN_ID}"
     assert [link.context for link in processed.links] == [processed.parent]
     assert (processed.attributes or {})["messaging.consumer.group.name"] == "group"
 
