@@ -1,7 +1,7 @@
 """What becomes of a trace's context, and of the spans of events."""
 
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.empty_pb2 import Empty
@@ -14,8 +14,8 @@ TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = (f"00-{TRACE_ID}-{SPAN_ID}-{flags}" for flags in ("01", "00"))
 
 
-def event(traceparent: str | None) -> Event:
-    moment = datetime(2026, 5, 4, tzinfo=UTC)
+def event(traceparent: str | None, age: timedelta = timedelta()) -> Event:
+    moment = datetime.now(UTC) - age
     return Event(
         id="the-event",
         type="rollcall.users.v1.UserCreatedEvent",
@@ -119,6 +119,17 @@ def test_a_handler_runs_in_its_events_span_which_ends_with_the_commit() -> None:
     assert above(processed) == f"{TRACE_ID}-{SPAN_ID}"
     assert [link.context for link in processed.links] == [processed.parent]
     assert (processed.attributes or {})["messaging.consumer.group.name"] == "group"
+
+
+def test_a_log_that_is_read_again_is_not_traced_again() -> None:
+    with recording() as recorded:
+        processing = tracing.Processing("group")
+        with processing.handling(event(SAMPLED, tracing.TRACED_FOR + timedelta(minutes=1))):
+            assert tracing.current() is None
+        with processing.handling(event(SAMPLED, tracing.TRACED_FOR - timedelta(minutes=1))):
+            assert tracing.current() is not None
+        processing.committed()
+    assert len(recorded.exporter.get_finished_spans()) == 1
 
 
 def test_of_a_transaction_that_is_rolled_back_only_the_failure_is_told() -> None:

@@ -12,6 +12,7 @@ Nothing of what an event says is in a span, nor an error's message, which may qu
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -24,6 +25,7 @@ from rollcall_events.envelope import Event, Recorded
 Attributes = Mapping[str, str | int]
 
 TRACER = trace.get_tracer("rollcall")
+TRACED_FOR = timedelta(hours=24)  # since an event was appended
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _FLAG = 54  # the last digit of the flags in traceparent
@@ -141,8 +143,11 @@ class Processing:
         self._spans: list[Span] = []
 
     def handling(self, event: Event) -> AbstractContextManager[object]:
-        """Entered around the event's handler."""
-        return self._handling(event) if is_sampled(event.traceparent) else _UNTRACED
+        """Entered around the event's handler. What is older than TRACED_FOR is handled late, or
+        again where a log is read from its beginning: its trace is over."""
+        if not is_sampled(event.traceparent) or datetime.now(UTC) - event.recorded_at > TRACED_FOR:
+            return _UNTRACED
+        return self._handling(event)
 
     @contextmanager
     def _handling(self, event: Event) -> Iterator[None]:
