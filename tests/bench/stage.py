@@ -55,6 +55,12 @@ def platform(variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Pl
             _do(running, "clean")
 
 
+def start_anew(platform: Platform) -> None:
+    """Over the same data, with the variables that it has now."""
+    _do(platform, "down")
+    _do(platform, "up")
+
+
 def start_notifying(platform: Platform) -> None:
     """Start mail and Slack; they settle what was there before without sending."""
     for service in NOTIFYING:

@@ -30,3 +30,16 @@ def recording() -> Iterator[Recorded]:
     finally:
         tracing.TRACER = before
         provider.shutdown()
+
+
+def id_of(span: ReadableSpan) -> str:
+    """As traceparent has it."""
+    context = span.get_span_context()
+    assert context is not None
+    return f"{context.span_id:016x}"
+
+
+def above(span: ReadableSpan) -> str:
+    """The ids of the trace and of the span that it is below, as traceparent has them."""
+    assert span.parent is not None
+    return f"{span.parent.trace_id:032x}-{span.parent.span_id:016x}"

@@ -1,13 +1,12 @@
 """What becomes of a trace's context, and of the spans of events."""
 
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
-from support.spans import recording
+from support.spans import above, id_of, recording
 
 from rollcall_events import Event, NotAcknowledged, Position, Recorded, tracing
 
@@ -15,8 +14,8 @@ TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = (f"00-{TRACE_ID}-{SPAN_ID}-{flags}" for flags in ("01", "00"))
 
 
-def event(traceparent: str | None) -> Event:
-    moment = datetime(2026, 5, 4, tzinfo=UTC)
+def event(traceparent: str | None, age: timedelta = timedelta()) -> Event:
+    moment = datetime.now(UTC) - age
     return Event(
         id="the-event",
         type="rollcall.users.v1.UserCreatedEvent",
@@ -70,12 +69,9 @@ def test_what_is_carried_is_the_span_in_the_callers_trace() -> None:
         assert span is not None
         carried = tracing.carried(span)
         span.end()
-    context = recorded.spans()["child"].get_span_context()
-    assert context is not None
-    assert carried == (f"00-{TRACE_ID}-{trace.format_span_id(context.span_id)}-01", "a=b")
-    parent = recorded.spans()["child"].parent
-    assert parent is not None
-    assert trace.format_span_id(parent.span_id) == SPAN_ID
+    child = recorded.spans()["child"]
+    assert carried == (f"00-{TRACE_ID}-{id_of(child)}-01", "a=b")
+    assert above(child) == f"{TRACE_ID}-{SPAN_ID}"
 
 
 def test_an_event_is_sent_when_it_is_acknowledged() -> None:
@@ -118,11 +114,22 @@ def test_a_handler_runs_in_its_events_span_which_ends_with_the_commit() -> None:
         processing.committed()
     processed = recorded.spans()["process users"]
     assert inside is not None
-    assert inside.traceparent.split("-")[2] == trace.format_span_id(processed.context.span_id)
+    assert inside.traceparent.split("-")[2] == id_of(processed)
     assert processed.kind is SpanKind.CONSUMER
-    assert processed.parent is not None
+    assert above(processed) == f"{TRACE_ID}-{SPAN_ID}"
     assert [link.context for link in processed.links] == [processed.parent]
     assert (processed.attributes or {})["messaging.consumer.group.name"] == "group"
+
+
+def test_a_log_that_is_read_again_is_not_traced_again() -> None:
+    with recording() as recorded:
+        processing = tracing.Processing("group")
+        with processing.handling(event(SAMPLED, tracing.TRACED_FOR + timedelta(minutes=1))):
+            assert tracing.current() is None
+        with processing.handling(event(SAMPLED, tracing.TRACED_FOR - timedelta(minutes=1))):
+            assert tracing.current() is not None
+        processing.committed()
+    assert len(recorded.exporter.get_finished_spans()) == 1
 
 
 def test_of_a_transaction_that_is_rolled_back_only_the_failure_is_told() -> None:

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.trace import SpanKind
 from sqlalchemy import Engine
 from support.sending import cause, prepare
-from support.spans import recording
+from support.spans import above, id_of, recording
 
 from rollcall_events import tracing
 from rollcall_local.postgres import Server
@@ -78,8 +78,7 @@ def test_a_delivery_is_sent_in_the_trace_that_it_came_from() -> None:
     assert len(sent) == 2
     (span,) = recorded.exporter.get_finished_spans()
     assert (span.name, span.kind) == ("SMTP send", SpanKind.CLIENT)
-    assert span.parent is not None
-    assert f"{span.parent.trace_id:032x}-{span.parent.span_id:016x}" in TRACEPARENT
+    assert above(span) in TRACEPARENT
     assert span.attributes == {
         "rollcall.delivery.id": 7,
         "rollcall.delivery.kind": "welcome",
@@ -115,7 +114,6 @@ def test_a_log_line_inside_a_span_has_its_ids() -> None:
     with recording() as recorded:
         traced("SMTP send", lambda _: logged.append(line()))(delivery(TRACEPARENT))
         traced("SMTP send", lambda _: logged.append(line()))(delivery(None))
-    context = recorded.spans()["SMTP send"].context
     assert logged[0]["trace_id"] == TRACEPARENT.split("-")[1]
-    assert logged[0]["span_id"] == f"{context.span_id:016x}"
+    assert logged[0]["span_id"] == id_of(recorded.spans()["SMTP send"])
     assert not {"trace_id", "span_id"} & logged[1].keys()

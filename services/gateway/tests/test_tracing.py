@@ -7,7 +7,7 @@ import grpc
 import httpx
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
-from support.spans import recording
+from support.spans import above, id_of, recording
 from support.waiting import eventually
 
 from rollcall_gateway.testing import Memory, RefusedError
@@ -27,12 +27,10 @@ def test_a_command_goes_on_below_its_request(api: httpx.Client, memory: Memory) 
         eventually(lambda: len(recorded.spans()) == 2)
     request, command = recorded.spans()["POST /v1/users"], recorded.spans()[COMMAND]
     assert (request.kind, command.kind) == (SpanKind.SERVER, SpanKind.CLIENT)
-    assert request.parent is not None
-    assert f"{request.parent.trace_id:032x}-{request.parent.span_id:016x}" in SAMPLED["traceparent"]
-    assert command.parent is not None
-    assert command.parent.span_id == request.context.span_id
+    assert above(request) == f"{TRACE_ID}-{SPAN_ID}"
+    assert above(command) == f"{TRACE_ID}-{id_of(request)}"
     (context,) = memory.contexts
-    assert context.traceparent == f"00-{TRACE_ID}-{command.context.span_id:016x}-01"
+    assert context.traceparent == f"00-{TRACE_ID}-{id_of(command)}-01"
     assert context.tracestate == "a=b"
 
 

@@ -7,19 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 from prometheus_client import REGISTRY
 from support.spans import Recorded as Recording
-from support.spans import recording
+from support.spans import above, id_of, recording
 
 from rollcall.users.v1.commands_pb2 import CommandContext, CreateUserRequest
 from rollcall_events import NotAcknowledged, Position, Recorded
 from rollcall_user_management.api.serving import Serving
 from rollcall_user_management.commands.tickets import Ticket
 
-SPAN_ID = "00f067aa0ba902b7"
-SAMPLED = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{SPAN_ID}-01"
+ABOVE = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
+SAMPLED = f"00-{ABOVE}-01"
 METHOD = "rollcall.users.v1.UserCommandService/CreateUser"
 
 
@@ -50,17 +49,12 @@ def ended(error: Exception | None = None) -> Future[Recorded]:
     return future
 
 
-def above(span: ReadableSpan) -> str:
-    assert span.parent is not None
-    return f"{span.parent.span_id:016x}"
-
-
 def test_a_served_command_goes_on_below_its_span(recorded: Recording) -> None:
     asked = command()
     Serving(METHOD, asked).end("OK")
     span = recorded.spans()[METHOD]
-    assert above(span) == SPAN_ID
-    assert asked.context.traceparent.split("-")[2] == f"{span.context.span_id:016x}"
+    assert above(span) == ABOVE
+    assert asked.context.traceparent.split("-")[2] == id_of(span)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +84,8 @@ def test_an_event_carries_its_send_span(recorded: Recording, future: asyncio.Fut
     ticket.spans.appended("e", ended())
     ticket.spans.end()
     admission, sent = recorded.spans()["admission"], recorded.spans()["send users"]
-    assert above(admission) == above(sent) == SPAN_ID
-    assert carried.split("-")[2] == f"{sent.context.span_id:016x}"
+    assert above(admission) == above(sent) == ABOVE
+    assert carried.split("-")[2] == id_of(sent)
     assert (admission.attributes or {})["rollcall.admission.group_size"] == 3
     assert [event.name for event in sent.events] == ["admitted"]
     assert asked.context.traceparent == SAMPLED, "another attempt begins as this one did"

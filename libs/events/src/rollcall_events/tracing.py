@@ -12,6 +12,7 @@ Nothing of what an event says is in a span, nor an error's message, which may qu
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -24,6 +25,7 @@ from rollcall_events.envelope import Event, Recorded
 Attributes = Mapping[str, str | int]
 
 TRACER = trace.get_tracer("rollcall")
+TRACED_FOR = timedelta(hours=24)  # since an event was appended
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _FLAG = 54  # the last digit of the flags in traceparent
@@ -82,9 +84,9 @@ def _context(traceparent: str, tracestate: str) -> Context:
 
 
 def carried(span: Span) -> Carried:
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier, trace.set_span_in_context(span))
-    return Carried(carrier.get("traceparent", ""), carrier.get("tracestate", ""))
+    context = span.get_span_context()
+    traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    return Carried(traceparent, context.trace_state.to_header() if context.trace_state else "")
 
 
 def current() -> Carried | None:
@@ -114,13 +116,18 @@ def sending(topic: str, traceparent: str | None, tracestate: str | None) -> Span
 
 def sent(span: Span, event_id: str, future: Future[Recorded]) -> None:
     """End a `send` span with what came of the append."""
-    span.set_attribute("messaging.message.id", event_id)
     error = future.exception()
     if error is None:
         position = future.result().position
-        span.set_attribute("messaging.destination.partition.id", str(position.partition))
-        span.set_attribute("messaging.kafka.offset", position.offset)
+        span.set_attributes(
+            {
+                "messaging.message.id": event_id,
+                "messaging.destination.partition.id": str(position.partition),
+                "messaging.kafka.offset": position.offset,
+            }
+        )
     else:
+        span.set_attribute("messaging.message.id", event_id)
         failed(span, type(error).__name__)
     span.end()
 
@@ -136,8 +143,11 @@ class Processing:
         self._spans: list[Span] = []
 
     def handling(self, event: Event) -> AbstractContextManager[object]:
-        """Entered around the event's handler."""
-        return self._handling(event) if is_sampled(event.traceparent) else _UNTRACED
+        """Entered around the event's handler. What is older than TRACED_FOR is handled late, or
+        again where a log is read from its beginning: its trace is over."""
+        if not is_sampled(event.traceparent) or datetime.now(UTC) - event.recorded_at > TRACED_FOR:
+            return _UNTRACED
+        return self._handling(event)
 
     @contextmanager
     def _handling(self, event: Event) -> Iterator[None]:
