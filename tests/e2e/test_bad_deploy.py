@@ -81,7 +81,8 @@ def _unknown(key: str) -> dict[str, Any]:
 
 def _behind_the_parked(platform: Platform) -> list[int]:
     """How many events each parked one holds up."""
-    return [sequence["held"] for sequence in json.loads(platform.run("parked", "list", "--json"))]
+    said = platform.run("parked", "list", "--group", "user-management", "--json")
+    return [sequence["held"] for sequence in json.loads(said)]
 
 
 def _states(platform: Platform) -> list[tuple[str, str]]:
