@@ -237,3 +237,22 @@ def test_pages_of_a_moment(store: Engine, log: Log) -> None:
             if not token:
                 break
     assert seen == [f"U{number}" for number in range(7)]
+
+
+def test_a_page_of_a_moment_follows_whatever_is_named_so_since(store: Engine, log: Log) -> None:
+    """A role that was deleted, and another of its name, are nothing to a moment before both."""
+    ids = [uuid7() for _ in range(3)]
+    log.append(pb.RoleCreatedEvent(role_id=EDITOR, name="editor"))
+    for number, id_ in enumerate(ids):
+        log.append(create(id_, f"U{number}"))
+        log.append(assign(id_, EDITOR, "editor"))
+    asked = queries.ListUsersRequest(at=stamp(second(log.seconds)), role="editor", page_size=2)
+    with store.connect() as connection:
+        first = list_users(connection, asked)
+    log.append(pb.RoleDeletedEvent(role_id=EDITOR))
+    log.append(pb.RoleCreatedEvent(role_id=READER, name="editor"))
+    log.append(assign(ids[0], READER, "editor"))
+    asked.cursor = first.next_cursor
+    with store.connect() as connection:
+        second_ = list_users(connection, asked)
+    assert [user.name for page in (first, second_) for user in page.users] == ["U0", "U1", "U2"]

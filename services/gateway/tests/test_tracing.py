@@ -54,6 +54,17 @@ def test_without_a_trace_one_begins_that_nobody_samples(
     assert context.traceparent.endswith("-00")
 
 
+@pytest.mark.parametrize("state", ["ada@example.com", "a=b,Ada", "=", "a=b" + ",a=b" * 32])
+def test_a_state_that_is_none_is_dropped_and_said_nowhere(
+    state: str, api: httpx.Client, memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    with recording():
+        api.post("/v1/users", json=person(), headers=SAMPLED | {"tracestate": state})
+    (context,) = memory.contexts
+    assert (context.traceparent[3:35], context.tracestate) == (TRACE_ID, "")
+    assert not caplog.records
+
+
 def test_an_unsampled_trace_has_no_spans(api: httpx.Client) -> None:
     headers = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-00"}
     with recording() as recorded:

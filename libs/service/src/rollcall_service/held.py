@@ -13,6 +13,10 @@ _FIGURES: dict[str, tuple[str, Callable[[Held], float]]] = {
         "Whether the group's consumer runs: 0 while it starts, waits or has stopped.",
         lambda held: held.state == "running",
     ),
+    "rollcall_consumer_stopped": (
+        "Whether it has stopped until it is mended; `rollcall status` says why.",
+        lambda held: held.state.startswith("stopped"),
+    ),
     "rollcall_consumer_partitions": (
         "Partitions that this replica holds.",
         lambda held: len(held.partitions),

@@ -65,6 +65,8 @@ def configure_logging(service: str, replica_id: str, level: str = "INFO") -> Non
     handler.setFormatter(JsonFormatter(service, replica_id))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for quoting in ("opentelemetry.trace", "opentelemetry.util"):  # what they cannot read
+        logging.getLogger(quoting).setLevel(logging.CRITICAL)
     threading.excepthook = _thread_ended
 
 

@@ -1,10 +1,15 @@
 """Schema migrations by Alembic, safe when several replicas start at once."""
 
+import logging
 from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+
+log = logging.getLogger(__name__)
 
 # Any constant will do as long as it stays: the key of the advisory lock of migrations.
 _LOCK = 0x526F6C6C
@@ -13,8 +18,9 @@ _LOCK = 0x526F6C6C
 def upgrade(engine: Engine, package: str, *, schema: str) -> None:
     """Bring `schema` to the newest revision in `<package>/migrations`, creating it if need be.
 
-    One replica migrates at a time; the others wait and then find nothing to do. The service's
-    `env.py` runs on the connection in `config.attributes["connection"]`.
+    One replica migrates at a time; the others wait and then find nothing to do. Migrations only
+    add, so that the release before works with what a later one has migrated, and leaves it. The
+    service's `env.py` runs on the connection in `config.attributes["connection"]`.
     """
     config = Config()
     config.set_main_option("script_location", str(files(package) / "migrations"))
@@ -24,18 +30,30 @@ def upgrade(engine: Engine, package: str, *, schema: str) -> None:
             text("SELECT pg_advisory_lock(:lock, hashtext(:schema))"),
             {"lock": _LOCK, "schema": schema},
         )
+        connection.execute(text("RESET lock_timeout"))  # who waits for a table makes others wait
         try:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
             connection.commit()
             config.attributes["connection"] = connection
             config.attributes["schema"] = schema
-            command.upgrade(config, "head")
+            if not _is_later(connection, config, schema):
+                command.upgrade(config, "head")
             connection.commit()
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock_all()"))
-            connection.execute(text("RESET lock_timeout"))
             connection.commit()
+
+
+def _is_later(connection: Connection, config: Config, schema: str) -> bool:
+    """Whether the schema has a revision that this release does not know."""
+    context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+    stored = context.get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if stored is None or stored in known:
+        return False
+    log.warning("a later release has migrated the schema", extra={"revision": stored})
+    return True
 
 
 def run_env(schema: str) -> None:

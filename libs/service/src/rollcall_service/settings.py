@@ -33,7 +33,7 @@ class Env:
             value = Path(file).read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             cause = type(error).__name__
-            raise SettingsError(f"{name}_FILE: {file} can't be read: {cause}") from None
+            raise SettingsError(f"{name}_FILE names what can't be read: {cause}") from None
         if not value:
             raise SettingsError(f"{name}_FILE is an empty file")
         return value

@@ -20,7 +20,10 @@ from rollcall_gateway.headers import Headers
 
 _SERVICE = "rollcall.users.v1.UserCommandService"
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
+_MEMBER = (
+    r"[a-z0-9][a-z0-9_\-*/]{0,240}(@[a-z][a-z0-9_\-*/]{0,13})?=[\x21-\x2b\x2d-\x3c\x3e-\x7e]{1,256}"
+)
+_TRACESTATE = re.compile(rf"{_MEMBER}(,{_MEMBER}){{0,31}}")
 
 
 class Trace(NamedTuple):

@@ -70,7 +70,13 @@ def _execute(handle_all: HandleAll) -> Handle:
     ) -> commands_pb2.ExecuteCommandsResponse:
         asked = [getattr(c, c.WhichOneof("command") or "create_user") for c in request.commands]
         servings = [Serving(_method_of(command), command) for command in asked]
-        outcomes = await handle_all(asked)
+        try:
+            outcomes = await handle_all(asked)
+        except BaseException as error:
+            code = status_of(error)[0].name if isinstance(error, Exception) else "CANCELLED"
+            for serving in servings:
+                serving.end(code)
+            raise
         answers = map(_outcome, outcomes, servings)
         return commands_pb2.ExecuteCommandsResponse(outcomes=answers)
 

@@ -278,12 +278,12 @@ class Lanes:
 
     def _append(self, ticket: Ticket, admission: Admission, since: float) -> None:
         def appended(future: Future[Recorded]) -> None:
-            if ticket.spans is not None:
-                ticket.spans.appended(admission.event_id, future)
             if future.exception() is None:
                 self._bridge.end(ticket.future, Acknowledged(admission.answer, future.result()))
             else:
                 self._bridge.end(ticket.future, OutcomeUnknown())
+            if ticket.spans is not None:
+                ticket.spans.appended(admission.event_id, future)
 
         try:
             future = append(

@@ -15,6 +15,7 @@ from rollcall_user_management.queries.fields import InvalidField, page_size
 # What a list can be ordered by → the expression, and the type a cursor's value is read as.
 Orders = Mapping[str, tuple[str, str]]
 
+_ASKED = ("query", "email", "role", "status", "at")
 _TRIGRAM = re.compile(r"[^\W_]{3}")
 
 
@@ -48,7 +49,7 @@ def page_of(
         )
     column, kind = listing.orders[name]
     conditions, parameters = list(listing.conditions), dict(listing.parameters)
-    question = [sorted((k, str(v)) for k, v in parameters.items()), order]
+    question = [*(str(getattr(request, name)) for name in _ASKED), order]
     if request.cursor:
         value, id_ = cursor.decode(request.cursor, question)
         conditions.append(

@@ -61,6 +61,7 @@ _ORDERS: Orders = {
     "name": ("s.state->>'name'", "text"),
 }
 
+_SO_NAMED = "a.role_name = :role"
 # Roles that might be meant, and how each was at the moment. The second of the two finds roles that
 # had not been created then, by the name in their assignments: one search of the index for each.
 _MEANT = text(
@@ -74,10 +75,11 @@ meant AS (
   UNION SELECT role_id FROM assigned WHERE role_id IS NOT NULL
   UNION SELECT cast(:role_id AS uuid) WHERE cast(:role_id AS uuid) IS NOT NULL)
 SELECT m.id::text AS id, s.state->>'deleted_at' AS deleted_at,
-  coalesce(s.state->>'name_key', s.state->>'name') AS name_key
+  coalesce(s.state->>'name_key', s.state->>'name') AS name_key,
+  s.state IS NULL AND EXISTS (SELECT 1 FROM assignments a WHERE a.role_id = m.id
+    AND a.user_created_at <= :at AND a.since <= :at AND {_SO_NAMED}) AS uncreated
 FROM meant m LEFT JOIN LATERAL {_state_at("m.id", ":at")} s ON s.{_OF_ROLE}"""  # noqa: S608  (constants)
 )
-_SO_NAMED = "a.role_name = :role"
 _HELD = "a.since <= :at AND (a.until IS NULL OR a.until > :at)"
 _HAS_ROLE = f"""u.id IN (SELECT a.user_id FROM assignments a WHERE {_HELD}
     AND (a.role_id = ANY (cast(:roles AS uuid[]))
@@ -157,7 +159,7 @@ def _of_states(request: pb.ListUsersRequest) -> bool:
 
 def _roles_meant(connection: Connection, role: str, at: datetime) -> tuple[list[str], list[str]]:
     """Which roles an id or a name meant at a moment: those that existed, and those that did not
-    yet, whose assignments alone say their name."""
+    yet, and whose assignments until then alone say their name."""
     role_key = unique_key(role)
     parameters = {
         "role": role,
@@ -168,7 +170,7 @@ def _roles_meant(connection: Connection, role: str, at: datetime) -> tuple[list[
     living = [r for r in connection.execute(_MEANT, parameters) if r.deleted_at is None]
     return (
         [r.id for r in living if r.id == role or r.name_key == role_key],
-        [r.id for r in living if r.id != role and r.name_key is None],
+        [r.id for r in living if r.id != role and r.uncreated],
     )
 
 
