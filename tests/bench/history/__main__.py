@@ -10,11 +10,13 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 from bench import cpu, stage
 from bench.history import rebuilding, reporting
-from bench.history.client import WrongAnswer, milliseconds
+from bench.history.client import Ask, WrongAnswer, milliseconds
 from bench.history.explain import indexes_of_search
 from bench.history.exporting import export
 from bench.history.questions import KINDS, Questions, known, rare_part
@@ -24,6 +26,7 @@ from e2e.local_platform import Platform
 
 FIRST = 10_000  # events
 FOR_EACH = 10  # events of a user
+ROUNDS = 3  # of questions of each kind: their medians count
 FORMS = {"NDJSON": "application/x-ndjson", "CSV": "text/csv"}
 
 
@@ -75,15 +78,20 @@ class _Run:
         found = {}
         for kind, ask in KINDS.items():
             asked = ask(questions)
-            some = [next(asked) for _ in range(self._options.requests)]
             try:
-                found[kind] = milliseconds(self._port, self._token, some)
+                rounds = [self._round(asked) for _ in range(ROUNDS)]
+                p50, p99 = (median(figures) for figures in zip(*rounds, strict=True))
+                found[kind] = (p50, p99)
             except WrongAnswer as wrong:
                 self._figures.failed[kind] = str(wrong)
                 _say(f"{kind}: {wrong}")
                 continue
             _say("{}: p50 {:.1f} ms, p99 {:.1f} ms".format(kind, *found[kind]))
         return found
+
+    def _round(self, asked: Iterator[Ask]) -> tuple[float, float]:
+        some = [next(asked) for _ in range(self._options.requests)]
+        return milliseconds(self._port, self._token, some)
 
     def _explain(self) -> None:
         person = known(self._platform).people[0]
@@ -115,7 +123,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--events", type=_events, default=1_000_000, help="of a tenth as many users"
     )
-    parser.add_argument("--requests", type=int, default=1_000, help="of each kind")
+    parser.add_argument("--requests", type=int, default=1_000, help="of each kind and round")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser.parse_args()
 
