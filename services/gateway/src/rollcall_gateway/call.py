@@ -10,13 +10,13 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from rollcall_events.tracing import Carried
 from rollcall_gateway import problems
 from rollcall_gateway.decoding import decode_body, decode_query
 from rollcall_gateway.headers import Headers
 from rollcall_gateway.ids import canonical_uuid, uuid7
 from rollcall_gateway.preconditions import expected_version
 from rollcall_gateway.problems import FieldError
-from rollcall_gateway.tracing import Trace
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -30,7 +30,7 @@ class Call(msgspec.Struct, frozen=True):
     actor: str
     command_id: str | None  # of its Idempotency-Key
     correlation_id: str
-    trace: Trace
+    trace: Carried
     headers: Headers
     path: Mapping[str, str]
     query_string: bytes

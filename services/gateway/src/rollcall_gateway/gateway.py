@@ -77,8 +77,8 @@ class Gateway:
                     command_id=call.command_id or uuid7(),
                     actor=call.actor,
                     correlation_id=call.correlation_id,
-                    traceparent=trace.parent,
-                    tracestate=trace.state,
+                    traceparent=trace.traceparent,
+                    tracestate=trace.tracestate,
                 )
                 getattr(command, kind).context.CopyFrom(context)
                 result = await self._commands.execute(command, COMMAND_DEADLINE)

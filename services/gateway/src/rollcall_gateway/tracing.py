@@ -8,12 +8,12 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from opentelemetry.trace import Span, SpanKind
 from starlette.types import Scope
 
 from rollcall_events import tracing
+from rollcall_events.tracing import Carried
 from rollcall_gateway import metrics
 from rollcall_gateway.failures import Failure
 from rollcall_gateway.headers import Headers
@@ -26,14 +26,7 @@ _MEMBER = (
 _TRACESTATE = re.compile(rf"{_MEMBER}(,{_MEMBER}){{0,31}}")
 
 
-class Trace(NamedTuple):
-    """W3C trace context, as it goes on to the event."""
-
-    parent: str
-    state: str
-
-
-def begin(scope: Scope, headers: Headers, *, wanted: bool) -> tuple[Trace, Span | None]:
+def begin(scope: Scope, headers: Headers, *, wanted: bool) -> tuple[Carried, Span | None]:
     """The trace that goes on from a request, and its span, if it is wanted and sampled. The trace
     is the span's, else the caller's, else a new one that nobody samples."""
     given = _given(headers)
@@ -42,7 +35,7 @@ def begin(scope: Scope, headers: Headers, *, wanted: bool) -> tuple[Trace, Span 
         attributes = {"http.request.method": method, "url.scheme": scope["scheme"]}
         span = tracing.begin(given, method, SpanKind.SERVER, attributes)
         if span is not None:
-            return Trace(*tracing.carried(span)), span
+            return tracing.carried(span), span
     return given or _unsampled(), None
 
 
@@ -55,17 +48,17 @@ def end(span: Span, method: str, route: str, status: int) -> None:
 
 
 @contextmanager
-def command(outer: Trace, kind: str) -> Iterator[Trace]:
+def command(outer: Carried, kind: str) -> Iterator[Carried]:
     """Around the sending of a command. kind: of rollcall.users.v1.Command. Yields what the command
     carries."""
     method = f"{_SERVICE}/{kind.title().replace('_', '')}"
     attributes = {"rpc.system.name": "grpc", "rpc.method": method}
-    span = tracing.child_of(outer.parent, outer.state, method, SpanKind.CLIENT, attributes)
+    span = tracing.child_of(*outer, method, SpanKind.CLIENT, attributes)
     if span is None:
         yield outer
         return
     try:
-        yield Trace(*tracing.carried(span))
+        yield tracing.carried(span)
         span.set_attribute("rpc.response.status_code", "OK")
     except Failure as failure:
         span.set_attribute("rpc.response.status_code", failure.code.name)
@@ -75,15 +68,15 @@ def command(outer: Trace, kind: str) -> Iterator[Trace]:
         span.end()
 
 
-def _given(headers: Headers) -> Trace | None:
+def _given(headers: Headers) -> Carried | None:
     """The caller's trace, if it is well formed."""
     parent = headers.get("traceparent")
     if not _TRACEPARENT.fullmatch(parent) or set(parent[3:35]) == {"0"}:
         return None
     state = headers.get("tracestate")
-    return Trace(parent, state if _TRACESTATE.fullmatch(state) else "")
+    return Carried(parent, state if _TRACESTATE.fullmatch(state) else "")
 
 
-def _unsampled() -> Trace:
+def _unsampled() -> Carried:
     new = secrets.token_hex(24)
-    return Trace(f"00-{new[:32]}-{new[32:]}-00", "")
+    return Carried(f"00-{new[:32]}-{new[32:]}-00", "")
