@@ -8,7 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from opentelemetry.trace import SpanKind, StatusCode
 from support.spans import above, id_of, recording
 
-from rollcall_events import Event, NotAcknowledged, Position, Recorded, tracing
+from rollcall_events import Event, LogUnavailable, NotAcknowledged, Position, Recorded, tracing
 
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = (f"00-{TRACE_ID}-{SPAN_ID}-{flags}" for flags in ("01", "00"))
@@ -79,8 +79,7 @@ def test_an_event_is_sent_when_it_is_acknowledged() -> None:
     acknowledged.set_result(Recorded(Position("users", 7, 42), datetime(2026, 5, 4, tzinfo=UTC)))
     with recording() as recorded:
         span = tracing.sending("users", SAMPLED, None)
-        assert span is not None
-        tracing.sent(span, "the-event", acknowledged)
+        tracing.appending(span, "the-event", lambda: acknowledged)
     sent = recorded.spans()["send users"]
     assert sent.kind is SpanKind.PRODUCER
     assert sent.attributes is not None
@@ -95,12 +94,25 @@ def test_an_event_that_is_not_acknowledged_says_so_without_words() -> None:
     lost.set_exception(NotAcknowledged("ada@example.com"))
     with recording() as recorded:
         span = tracing.sending("users", SAMPLED, None)
-        assert span is not None
-        tracing.sent(span, "the-event", lost)
+        tracing.appending(span, "the-event", lambda: lost)
     sent = recorded.spans()["send users"]
     assert sent.status.status_code is StatusCode.ERROR
     assert "ada@example.com" not in sent.to_json()
     assert (sent.attributes or {})["error.type"] == "NotAcknowledged"
+
+
+def test_an_event_that_was_not_sent_is_an_error_too() -> None:
+    def away() -> Future[Recorded]:
+        raise LogUnavailable("no broker answers")
+
+    with recording() as recorded:
+        with pytest.raises(LogUnavailable):
+            tracing.appending(tracing.sending("users", SAMPLED, None), "the-event", away)
+        with pytest.raises(LogUnavailable):
+            tracing.appending(None, "the-event", away)
+    (sent,) = recorded.exporter.get_finished_spans()
+    assert sent.status.status_code is StatusCode.ERROR
+    assert (sent.attributes or {})["error.type"] == "LogUnavailable"
 
 
 def test_a_handler_runs_in_its_events_span_which_ends_with_the_commit() -> None:

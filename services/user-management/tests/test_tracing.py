@@ -81,7 +81,7 @@ def test_an_event_carries_its_send_span(recorded: Recording, future: asyncio.Fut
     ticket.spans.judging("users")
     carried = ticket.command.context.traceparent
     ticket.spans.stored(3)
-    ticket.spans.appended("e", ended())
+    ticket.spans.appending("e", ended)
     ticket.spans.end()
     admission, sent = recorded.spans()["admission"], recorded.spans()["send users"]
     assert above(admission) == above(sent) == ABOVE
@@ -108,7 +108,7 @@ def test_an_event_that_is_not_acknowledged_is_an_error(
     assert ticket.spans is not None
     ticket.spans.judging("users")
     ticket.spans.stored(1)
-    ticket.spans.appended("e", ended(NotAcknowledged("_MSG_TIMED_OUT")))
+    ticket.spans.appending("e", lambda: ended(NotAcknowledged("_MSG_TIMED_OUT")))
     assert recorded.spans()["send users"].status.status_code is StatusCode.ERROR
 
 

@@ -96,11 +96,9 @@ class Publisher:
         its traceparent is sampled, the event carries that of its `send` span."""
         event = self.event(message, **envelope)
         span = tracing.sending(self.topic, event.traceparent, event.tracestate)
-        if span is None:
-            return self.append(self.record(event))
-        future = self.append(self.record(replace(event, **tracing.carried(span)._asdict())))
-        future.add_done_callback(lambda done: tracing.sent(span, event.id, done))
-        return future
+        if span is not None:
+            event = replace(event, **tracing.carried(span)._asdict())
+        return tracing.appending(span, event.id, lambda: self.append(self.record(event)))
 
     def record(self, event: UnpublishedEvent) -> Record:
         return encode(event, self.topic)

@@ -9,10 +9,11 @@ messaging conventions want: there is one for each event, none for the transactio
 Nothing of what an event says is in a span, nor an error's message, which may quote it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -114,20 +115,35 @@ def sending(topic: str, traceparent: str | None, tracestate: str | None) -> Span
     )
 
 
-def sent(span: Span, event_id: str, future: Future[Recorded]) -> None:
-    """End a `send` span with what came of the append."""
+def appending(
+    span: Span | None, event_id: str, append: Callable[[], Future[Recorded]]
+) -> Future[Recorded]:
+    """Append, and end the `send` span, if there is one, with what came of it: also where nothing
+    was sent, and `append` raises."""
+    if span is None:
+        return append()
+    span.set_attribute("messaging.message.id", event_id)
+    try:
+        future = append()
+    except Exception as error:
+        failed(span, type(error).__name__)
+        span.end()
+        raise
+    future.add_done_callback(partial(_sent, span))
+    return future
+
+
+def _sent(span: Span, future: Future[Recorded]) -> None:
     error = future.exception()
     if error is None:
         position = future.result().position
         span.set_attributes(
             {
-                "messaging.message.id": event_id,
                 "messaging.destination.partition.id": str(position.partition),
                 "messaging.kafka.offset": position.offset,
             }
         )
     else:
-        span.set_attribute("messaging.message.id", event_id)
         failed(span, type(error).__name__)
     span.end()
 

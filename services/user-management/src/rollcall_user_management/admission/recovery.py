@@ -80,6 +80,5 @@ class Recovery:
         headers = {name: value.decode() for name, value in record.headers}
         carried = (headers.get("traceparent"), headers.get("tracestate"))
         span = tracing.sending(record.topic, *carried)
-        future = append(self._publisher, self._mark, event_id, record, since)
-        if span is not None:
-            future.add_done_callback(partial(tracing.sent, span, event_id))
+        again = partial(append, self._publisher, self._mark, event_id, record, since)
+        tracing.appending(span, event_id, again)

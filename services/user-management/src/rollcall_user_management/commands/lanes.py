@@ -282,17 +282,21 @@ class Lanes:
                 self._bridge.end(ticket.future, Acknowledged(admission.answer, future.result()))
             else:
                 self._bridge.end(ticket.future, OutcomeUnknown())
-            if ticket.spans is not None:
-                ticket.spans.appended(admission.event_id, future)
 
-        try:
+        def send() -> Future[Recorded]:
             future = append(
                 self._publisher, self._mark, admission.event_id, admission.record, since
             )
+            future.add_done_callback(appended)
+            return future
+
+        try:
+            if ticket.spans is None:
+                send()
+            else:
+                ticket.spans.appending(admission.event_id, send)
         except LogUnavailable:
             self._bridge.end(ticket.future, OutcomeUnknown())
-        else:
-            future.add_done_callback(appended)
 
     def _end(self, group: Sequence[Ticket], outcome: Wait | Exception) -> None:
         for ticket in group:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from enum import Enum
 from typing import Any
@@ -43,9 +44,8 @@ class Spans:
         if self._send is not None:
             self._send.add_event("admitted")
 
-    def appended(self, event_id: str, future: Future[Recorded]) -> None:
-        if self._send is not None:
-            tracing.sent(self._send, event_id, future)
+    def appending(self, event_id: str, append: Callable[[], Future[Recorded]]) -> Future[Recorded]:
+        return tracing.appending(self._send, event_id, append)
 
     def end(self) -> None:
         """The attempt is over, whatever came of it."""
