@@ -18,9 +18,9 @@ _LOCK = 0x526F6C6C
 def upgrade(engine: Engine, package: str, *, schema: str) -> None:
     """Bring `schema` to the newest revision in `<package>/migrations`, creating it if need be.
 
-    One replica migrates at a time; the others wait and then find nothing to do. Migrations only
-    add, so that the release before works with what a later one has migrated, and leaves it. The
-    service's `env.py` runs on the connection in `config.attributes["connection"]`.
+    One replica migrates at a time; the others wait and then find nothing to do. Migrations
+    only add (tests/house), so that a release works with what a later one has migrated, and leaves
+    it. The service's `env.py` runs on the connection in `config.attributes["connection"]`.
     """
     config = Config()
     config.set_main_option("script_location", str(files(package) / "migrations"))

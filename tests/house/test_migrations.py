@@ -1,0 +1,74 @@
+"""Migrations only add: old and new replicas of a service work on one schema side by side."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SERVICES = Path(__file__).resolve().parents[2] / "services"
+# The last of each service that came before this rule.
+_BEFORE = {"user-management": "0005", "email-notification": "0002", "slack-notification": "0002"}
+_NOTHING_NEW_IS_WANTED = r"\w+ [\w\[\]]+( NOT NULL DEFAULT [^,]+| DEFAULT [^,]+)?"
+_ADDS = re.compile(
+    r"CREATE (TABLE|INDEX|SCHEMA|EXTENSION)\b.*"
+    rf"|ALTER TABLE [\w.]+ ADD COLUMN {_NOTHING_NEW_IS_WANTED}"
+    rf"(, ADD COLUMN {_NOTHING_NEW_IS_WANTED})*",
+    re.DOTALL,
+)
+
+
+class Recorder:
+    """In the place of Alembic's `op`."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def execute(self, sqltext: str) -> None:
+        self.statements.append(" ".join(str(sqltext).split()))
+
+
+def migrations() -> list[Path]:
+    found = SERVICES.glob("*/src/*/migrations/versions/*.py")
+    return sorted(path for path in found if path.name[:4] > _BEFORE[service_of(path)])
+
+
+def service_of(migration: Path) -> str:
+    return migration.relative_to(SERVICES).parts[0]
+
+
+def statements_of(path: Path) -> list[str]:
+    spec = importlib.util.spec_from_file_location(f"migration_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.op = Recorder()
+    module.upgrade()
+    statements: list[str] = module.op.statements
+    return statements
+
+
+@pytest.mark.parametrize("path", migrations(), ids=lambda p: f"{service_of(p)}-{p.stem}")
+def test_a_migration_only_adds(path: Path) -> None:
+    statements = statements_of(path)
+    assert statements
+    assert [s for s in statements if not _ADDS.fullmatch(s)] == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE deliveries",
+        "ALTER TABLE deliveries DROP COLUMN payload",
+        "ALTER TABLE deliveries RENAME COLUMN payload TO body",
+        "ALTER TABLE deliveries ADD COLUMN traceparent text NOT NULL",
+        "ALTER TABLE deliveries ADD COLUMN traceparent text, DROP COLUMN payload",
+        "CREATE UNIQUE INDEX one ON deliveries (recipient)",
+        "UPDATE deliveries SET payload = '{}'",
+    ],
+)
+def test_what_takes_away_is_told(statement: str) -> None:
+    """A unique index does: what the release before writes may not be unique."""
+    assert not _ADDS.fullmatch(statement)
