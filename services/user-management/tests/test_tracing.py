@@ -1,7 +1,7 @@
 """The spans of a command, from its call to Kafka's acknowledgement, and what it is measured by."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,14 @@ from prometheus_client import REGISTRY
 from support.spans import Recorded as Recording
 from support.spans import above, id_of, recording
 
-from rollcall.users.v1.commands_pb2 import CommandContext, CreateUserRequest
+from rollcall.users.v1.commands_pb2 import (
+    Command,
+    CommandContext,
+    CreateUserRequest,
+    ExecuteCommandsRequest,
+)
 from rollcall_events import NotAcknowledged, Position, Recorded
+from rollcall_user_management.api.server import executing
 from rollcall_user_management.api.serving import Serving
 from rollcall_user_management.commands.tickets import Ticket
 
@@ -117,3 +123,25 @@ def test_who_is_not_traced_is_not_copied(future: asyncio.Future[Any]) -> None:
     ticket = Ticket(asked, future)
     assert ticket.spans is None
     assert ticket.command is asked
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(asyncio.CancelledError(), "CANCELLED"), (LookupError(), "INTERNAL")]
+)
+def test_commands_of_a_call_that_ends_early_are_measured_and_traced(
+    error: BaseException, status: str, recorded: Recording
+) -> None:
+    async def ends_early(commands: Sequence[Any]) -> Sequence[Any]:
+        raise error
+
+    async def call() -> None:
+        await executing(ends_early)(request)
+
+    labels = {"rpc_method": METHOD, "rpc_response_status_code": status}
+    before = REGISTRY.get_sample_value("rpc_server_call_duration_seconds_count", labels) or 0
+    request = ExecuteCommandsRequest(commands=[Command(create_user=command())] * 2)
+    with pytest.raises(type(error)):
+        asyncio.run(call())
+    after = REGISTRY.get_sample_value("rpc_server_call_duration_seconds_count", labels)
+    assert after == before + 2
+    assert len(recorded.exporter.get_finished_spans()) == 2

@@ -64,7 +64,9 @@ def _servicer(base: type, service: str, handle: Handle, **others: Handle) -> Any
     return type(base.__name__, (base,), methods)()
 
 
-def _execute(handle_all: HandleAll) -> Handle:
+def executing(handle_all: HandleAll) -> Handle:
+    """Of ExecuteCommands: each command is seen by itself, also where the call ends early."""
+
     async def execute(
         request: commands_pb2.ExecuteCommandsRequest,
     ) -> commands_pb2.ExecuteCommandsResponse:
@@ -154,7 +156,7 @@ class GrpcServer:
                 commands_pb2_grpc.UserCommandServiceServicer,
                 _COMMANDS,
                 self._command,
-                ExecuteCommands=_execute(self._commands),
+                ExecuteCommands=executing(self._commands),
             ),
             self._server,
         )
