@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.addresses import elsewhere
-from e2e.local_platform import Said
+from e2e.local_platform import Said, said
 from e2e.waiting import eventually
 from manifests.rendered import ROOT
 
@@ -40,20 +40,12 @@ class Composed:
 
     def compose(self, *arguments: str, within: float = _COMMAND_WITHIN) -> str:
         """What it prints; its failure is the test's."""
-        said = self.ask(*arguments, within=within)
-        assert said.code == 0, f"{' '.join(arguments)}: {said.err}"
-        return said.out
+        answer = self.ask(*arguments, within=within)
+        assert answer.code == 0, f"{' '.join(arguments)}: {answer.err}"
+        return answer.out
 
     def ask(self, *arguments: str, within: float = _COMMAND_WITHIN) -> Said:
-        done = subprocess.run(
-            [*self._compose, *arguments],
-            env=self._variables,
-            capture_output=True,
-            text=True,
-            timeout=within,
-            check=False,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return said([*self._compose, *arguments], self._variables, within)
 
     def rollcall(self, *arguments: str) -> str:
         """What the operator's command prints."""

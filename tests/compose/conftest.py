@@ -7,8 +7,8 @@ import httpx
 import pytest
 from compose.composed import Composed
 from manifests.compose_file import FILES, command
+from model.remote import client
 
-_TIMEOUT = 15.0  # seconds; the gateway answers before, whatever is away
 _LINES = "40"  # of each log
 
 
@@ -54,6 +54,5 @@ def token(platform: Composed) -> str:
 
 @pytest.fixture
 def api(platform: Composed, token: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=platform.url, headers=headers, timeout=_TIMEOUT) as client:
-        yield client
+    with client(platform.url, token) as opened:
+        yield opened

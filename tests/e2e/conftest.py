@@ -5,8 +5,8 @@ from collections.abc import Generator, Iterator
 import httpx
 import pytest
 from e2e.local_platform import Platform
+from model.remote import client
 
-_TIMEOUT = 15.0  # seconds; the gateway answers before, whatever is away
 _LINES = "60"  # of each log
 
 
@@ -26,12 +26,8 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("platform") / "state")
-    try:
-        platform.run("up")
+    with Platform(tmp_path_factory.mktemp("platform") / "state").running() as platform:
         yield platform
-    finally:
-        platform.run("down")
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +44,8 @@ def token(platform: Platform) -> str:
 
 @pytest.fixture
 def api(platform: Platform, token: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=platform.url, headers=headers, timeout=_TIMEOUT) as client:
-        yield client
+    with client(platform.url, token) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ class Said:
     code: int
     out: str
     err: str
+
+
+def said(argv: Sequence[str], variables: Mapping[str, str], within: float) -> Said:
+    """What a program says that runs in that environment, for so many seconds at most."""
+    done = subprocess.run(
+        argv, env=variables, capture_output=True, text=True, timeout=within, check=False
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True)
@@ -48,21 +58,23 @@ class Platform:
 
     def ask(self, *arguments: str) -> Said:
         """Run `rollcall` with these arguments."""
-        done = subprocess.run(
-            [sys.executable, "-m", "rollcall_cli", *arguments],
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_WITHIN,
-            check=False,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+        argv = [sys.executable, "-m", "rollcall_cli", *arguments]
+        return said(argv, self.variables, _COMMAND_WITHIN)
 
     def run(self, *arguments: str) -> str:
         """What `rollcall` prints; its failure is the test's."""
-        said = self.ask(*arguments)
-        assert said.code == 0, f"rollcall {' '.join(arguments)}: {said.err}"
-        return said.out
+        answer = self.ask(*arguments)
+        assert answer.code == 0, f"rollcall {' '.join(arguments)}: {answer.err}"
+        return answer.out
+
+    @contextmanager
+    def running(self) -> Iterator["Platform"]:
+        """Started, and stopped at the end; also where the start fails."""
+        try:
+            self.run("up")
+            yield self
+        finally:
+            self.run("down")
 
     def status(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.run("status", "--json"))

@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from rollcall_service import ledger
 from rollcall_service.ledger import Delivery, Message
+from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Schedule
 
 SCHEMA = "sender_test"
@@ -32,6 +34,15 @@ class Provider:
         if answer := self.answers.get(delivery.recipient):
             answer(delivery)
         self.accepted.append(f"{delivery.recipient}: {delivery.payload['text']}")
+
+
+@contextmanager
+def ledger_at(url: str, schema: str = SCHEMA) -> Iterator[Engine]:
+    """An engine of a schema with an empty ledger."""
+    engine = make_engine(url, schema=schema, pool_size=20)
+    prepare(engine, schema)
+    yield engine
+    engine.dispose()
 
 
 def prepare(engine: Engine, schema: str = SCHEMA) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from e2e.local_platform import Platform
+from model.remote import client
 from telemetry.collector import Collector, collecting
-
-_TIMEOUT = 15.0  # seconds; the gateway answers before, whatever is away
 
 
 @pytest.fixture(scope="session")
@@ -24,15 +23,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> 
         "OTEL_BSP_SCHEDULE_DELAY": "100",  # milliseconds
         "OTEL_TRACES_SAMPLER_ARG": "0",  # what is not asked for is not sampled
     }
-    try:
-        platform.run("up")
+    with platform.running():
         yield platform
-    finally:
-        platform.run("down")
 
 
 @pytest.fixture(scope="session")
 def api(platform: Platform) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {platform.run('token').strip()}"}
-    with httpx.Client(base_url=platform.url, headers=headers, timeout=_TIMEOUT) as client:
-        yield client
+    with client(platform.url, platform.run("token").strip()) as opened:
+        yield opened

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 from sqlalchemy import Engine, text
-from support.sending import QUICK, Provider, counts, owe, prepare, refuse, row
+from support.sending import QUICK, Provider, counts, ledger_at, owe, refuse, row
 from support.waiting import eventually
 
 from rollcall.deliveries.v1 import deliveries_pb2 as pb
@@ -26,10 +26,8 @@ SCHEMA = "deliveries_test"
 
 @pytest.fixture(scope="module")
 def shared(postgres: Server) -> Iterator[Engine]:
-    engine = make_engine(postgres.url(), schema=SCHEMA, pool_size=10)
-    prepare(engine, SCHEMA)
-    yield engine
-    engine.dispose()
+    with ledger_at(postgres.url(), SCHEMA) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from support.sending import prepare
+from support.sending import ledger_at
 
 from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
@@ -41,10 +41,8 @@ class Cause:
 
 @pytest.fixture(scope="module")
 def engine(postgres: Server) -> Iterator[Engine]:
-    engine = make_engine(postgres.url(), schema=SCHEMA)
-    prepare(engine, SCHEMA)
-    yield engine
-    engine.dispose()
+    with ledger_at(postgres.url(), SCHEMA) as engine:
+        yield engine
 
 
 @pytest.fixture

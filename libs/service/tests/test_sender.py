@@ -20,8 +20,8 @@ from support.sending import (
     WITHIN,
     Provider,
     counts,
+    ledger_at,
     owe,
-    prepare,
     refuse,
     row,
 )
@@ -36,10 +36,8 @@ from rollcall_service.sender import FALLBACK, Permanent, Schedule, Sender, Trans
 
 @pytest.fixture(scope="module")
 def shared(postgres: Server) -> Iterator[Engine]:
-    engine = make_engine(postgres.url(), schema=SCHEMA, pool_size=20)
-    prepare(engine)
-    yield engine
-    engine.dispose()
+    with ledger_at(postgres.url()) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry.trace import SpanKind
 from sqlalchemy import Engine
-from support.sending import cause, prepare
+from support.sending import cause, ledger_at
 from support.spans import above, id_of, recording
 
 from rollcall_events import tracing
@@ -16,7 +16,6 @@ from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
 from rollcall_service.ledger import Delivery, Message
 from rollcall_service.logs import JsonFormatter
-from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Permanent, Send, Transient
 from rollcall_service.traced_send import traced
 
@@ -26,10 +25,8 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 @pytest.fixture(scope="module")
 def engine(postgres: Server) -> Iterator[Engine]:
-    engine = make_engine(postgres.url(), schema=SCHEMA)
-    prepare(engine, SCHEMA)
-    yield engine
-    engine.dispose()
+    with ledger_at(postgres.url(), SCHEMA) as engine:
+        yield engine
 
 
 def owe(engine: Engine, recipient: str, **trace: str | None) -> None:
