@@ -41,10 +41,9 @@ def test_it_is_what_the_specification_allows(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_compose_itself_takes_it_where_it_is_installed(variant: str) -> None:
-    """Elsewhere the schema and the rules have to do."""
     compose = command()
     if compose is None:
-        return
+        pytest.skip("needs Compose 2 or newer; elsewhere the schema and the rules have to do")
     named = [word for file in FILES[variant] for word in ("-f", str(file))]
     argv = [*compose, *named, "--profile", "*", "config", "--quiet"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
