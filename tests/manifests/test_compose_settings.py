@@ -79,8 +79,8 @@ def test_secured_everyone_is_somebody_and_speaks_under_tls(service: str, secrets
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_everyone_is_shown_only_secrets_of_its_own(variant: str) -> None:
-    """The jobs of Postgres and Kafka are shown those of Postgres and Kafka. Whoever makes secrets or
-    tokens is shown the volume with all of them."""
+    """The jobs of Postgres and Kafka are shown those of Postgres and Kafka. Whoever makes secrets
+    or tokens is shown the volume with all of them."""
     all_of_them = {n for n, s in services(variant).items() if "home" in dict(mounts(s))}
     assert all_of_them == {"secrets", "first-user", "rollcall"}
     shown = {
