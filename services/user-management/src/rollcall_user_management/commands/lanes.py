@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg2
 from prometheus_client import Gauge, Histogram
@@ -283,20 +284,14 @@ class Lanes:
             else:
                 self._bridge.end(ticket.future, OutcomeUnknown())
 
-        def send() -> Future[Recorded]:
-            future = append(
-                self._publisher, self._mark, admission.event_id, admission.record, since
-            )
-            future.add_done_callback(appended)
-            return future
-
+        event_id = admission.event_id
+        send = partial(append, self._publisher, self._mark, event_id, admission.record, since)
         try:
-            if ticket.spans is None:
-                send()
-            else:
-                ticket.spans.appending(admission.event_id, send)
+            future = ticket.spans.appending(event_id, send) if ticket.spans else send()
         except LogUnavailable:
             self._bridge.end(ticket.future, OutcomeUnknown())
+        else:
+            future.add_done_callback(appended)
 
     def _end(self, group: Sequence[Ticket], outcome: Wait | Exception) -> None:
         for ticket in group:
