@@ -8,7 +8,6 @@ CPU time of processes, and Apache Kafka.
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,20 +31,13 @@ Measured = dict[tuple[int, str], list[Window]]
 
 def main() -> int:
     options = _options()
-    if not cpu.KNOWN:
-        print("The CPU time of processes is read from Linux's /proc.", file=sys.stderr)  # noqa: T201
-        return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the platform ends with us
-    try:
+
+    def measure_all() -> None:
         with stage.platform() as platform, stage.peer(platform) as (peer_port, peer_pid):
             rows = _Run(options, platform, peer_port, peer_pid).rows()
-    except stage.CannotMeasure as missing:
-        print(missing, file=sys.stderr)  # noqa: T201
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    _show(rows, options)
-    return 0
+        _show(rows, options)
+
+    return stage.benchmark(measure_all)
 
 
 class _Run:

@@ -1,6 +1,7 @@
 """What is measured runs here: a platform of its own, and the peer on the same Postgres."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import psycopg2
+from bench import cpu
 from e2e.local_platform import Platform
 from e2e.waiting import eventually
 
@@ -30,6 +32,23 @@ _IDLE_WITHIN = 300.0  # seconds, for the consumers to have read everything
 
 class CannotMeasure(Exception):
     """The message says what is missing."""
+
+
+def benchmark(measure: Callable[[], None]) -> int:
+    """The exit code of a benchmark that measures with platforms and the CPU time of processes; what
+    is missing is said."""
+    if not cpu.KNOWN:
+        print("CPU time and memory of processes are read from Linux's /proc.", file=sys.stderr)  # noqa: T201
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the platforms end with us
+    try:
+        measure()
+    except CannotMeasure as missing:
+        print(missing, file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 @contextmanager

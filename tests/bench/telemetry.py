@@ -9,7 +9,6 @@ request cost is measured by itself. Needs Linux, for the CPU time of processes, 
 
 import argparse
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -47,11 +46,8 @@ class Side:
 
 def main() -> int:
     options = _options()
-    if not cpu.KNOWN:
-        print("The CPU time of processes is read from Linux's /proc.", file=sys.stderr)  # noqa: T201
-        return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the platforms end with us
-    try:
+
+    def measure_all() -> None:
         with ExitStack() as stack:
             collector = stack.enter_context(counting())
             off = Side("without traces", {})
@@ -64,13 +60,9 @@ def main() -> int:
                 platform.variables |= side.variables
                 stage.start_anew(platform)
             _rounds([(off, second), (on, first)], options)
-    except stage.CannotMeasure as missing:
-        print(missing, file=sys.stderr)  # noqa: T201
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    _show(off, on, collector, options)
-    return 0
+        _show(off, on, collector, options)
+
+    return stage.benchmark(measure_all)
 
 
 def _rounds(sides: list[tuple[Side, Platform]], options: argparse.Namespace) -> None:

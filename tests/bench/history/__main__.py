@@ -8,13 +8,12 @@ import argparse
 import json
 import os
 import random
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from bench import cpu, stage
+from bench import stage
 from bench.history import rebuilding, reporting
 from bench.history.client import Ask, WrongAnswer, milliseconds
 from bench.history.explain import indexes_of_search
@@ -32,24 +31,17 @@ FORMS = {"NDJSON": "application/x-ndjson", "CSV": "text/csv"}
 
 def main() -> int:
     options = _options()
-    if not cpu.KNOWN:
-        _say("The memory of processes is read from Linux's /proc.")
-        return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the platform ends with us
-    figures = Figures(options.events, os.cpu_count() or 0)
-    try:
+
+    def measure_all() -> None:
+        figures = Figures(options.events, os.cpu_count() or 0)
         with stage.platform() as platform:
             _Run(platform, options, figures).all()
         rebuilding.measure_deliveries(FIRST, figures, _say)
-    except stage.CannotMeasure as missing:
-        _say(str(missing))
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    print(reporting.table(figures))  # noqa: T201  (the answer)
-    if options.json:
-        options.json.write_text(json.dumps(reporting.document(figures), indent=2) + "\n")
-    return 0
+        print(reporting.table(figures))  # noqa: T201  (the answer)
+        if options.json:
+            options.json.write_text(json.dumps(reporting.document(figures), indent=2) + "\n")
+
+    return stage.benchmark(measure_all)
 
 
 class _Run:

@@ -8,7 +8,7 @@ from rollcall_events.folding import Outcome
 
 _PUBLISHER = ("messaging_operation_name", "messaging_destination_name", "error_type")
 _CONSUMER = (*_PUBLISHER, "messaging_consumer_group_name")
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 
 _SENT = Counter(
     "messaging_client_sent_messages",
@@ -22,7 +22,7 @@ _PROCESS_DURATION = Histogram(
     "messaging_process_duration_seconds",
     "Of a transaction that applies a batch of records, with the error where it was rolled back.",
     _CONSUMER,
-    buckets=_BUCKETS,
+    buckets=BUCKETS,
 )
 _EVENTS = Counter(
     "rollcall_consumer_events", "What became of events in a group.", ["group", "outcome"]

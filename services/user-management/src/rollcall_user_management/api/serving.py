@@ -7,14 +7,14 @@ from typing import Any
 from opentelemetry.trace import Span, SpanKind
 from prometheus_client import Histogram
 
+from rollcall_events.metrics import BUCKETS
 from rollcall_events.tracing import carried, child_of, failed, within
 
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _DURATION = Histogram(
     "rpc_server_call_duration_seconds",
     "Of a command or query, by method and status. Commands that came in one call count one by one.",
     ["rpc_method", "rpc_response_status_code"],
-    buckets=_BUCKETS,
+    buckets=BUCKETS,
 )
 # Those that are the server's fault, not the caller's.
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
