@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from rollcall_service import ledger
 from rollcall_service.ledger import Delivery, Message
 from rollcall_service.postgres import make_engine
-from rollcall_service.sender import Schedule
+from rollcall_service.schedule import Schedule
 
 SCHEMA = "sender_test"
 QUICK = Schedule(first=0.02, longest=0.1)

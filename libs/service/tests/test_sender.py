@@ -6,21 +6,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
-import pytest
 from sqlalchemy import Engine, text
 from support.sending import (
-    QUICK,
     SCHEMA,
     WITHIN,
     Provider,
     counts,
-    ledger_at,
     owe,
     refuse,
     row,
@@ -31,37 +27,8 @@ from rollcall_local.postgres import Server
 from rollcall_service import ledger
 from rollcall_service.ledger import Delivery
 from rollcall_service.postgres import make_engine
-from rollcall_service.sender import FALLBACK, Permanent, Schedule, Sender, Transient
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Server) -> Iterator[Engine]:
-    with ledger_at(postgres.url()) as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(shared: Engine) -> Engine:
-    with shared.begin() as connection:
-        connection.execute(text("TRUNCATE deliveries RESTART IDENTITY"))
-    return shared
-
-
-@pytest.fixture
-def start(engine: Engine) -> Iterator[Callable[..., Sender]]:
-    """Starts senders and stops them at the end."""
-    senders: list[Sender] = []
-
-    def starting(provider: Provider, **settings: Any) -> Sender:
-        given: dict[str, Any] = {"schema": SCHEMA, "name": "test", "schedule": QUICK} | settings
-        sender = Sender(engine, provider.send, **given)
-        sender.start()
-        senders.append(sender)
-        return sender
-
-    yield starting
-    for sender in senders:
-        sender.stop()
+from rollcall_service.schedule import Schedule
+from rollcall_service.sender import FALLBACK, Permanent, Sender, Transient
 
 
 def test_a_commit_wakes_it_at_once(engine: Engine, start: Callable[..., Sender]) -> None:
@@ -252,43 +219,6 @@ def test_what_a_killed_process_held_is_taken_over_when_its_lease_ends(
     eventually(lambda: provider.accepted == ["ada: hi"], within=15)  # Postgres may be new
     eventually(lambda: counts(engine) == {"sent": 1})
     assert row(engine, "ada").attempts == 2
-
-
-def test_stop_finishes_what_is_in_flight(engine: Engine, start: Callable[..., Sender]) -> None:
-    going = threading.Event()
-
-    def slowly(delivery: Delivery) -> None:
-        going.set()
-        threading.Event().wait(0.3)
-
-    provider = Provider({"ada": slowly})
-    sender = start(provider)
-    owe(engine, "ada: hi", "ada: next")
-    assert going.wait(WITHIN)
-    sender.stop()
-    assert provider.accepted == ["ada: hi"]
-    assert counts(engine) == {"sent": 1, "pending": 1}
-
-
-def test_stop_releases_what_hangs_within_two_seconds(
-    engine: Engine, start: Callable[..., Sender]
-) -> None:
-    going, end = threading.Event(), threading.Event()
-
-    def hang(delivery: Delivery) -> None:
-        going.set()
-        end.wait(WITHIN)
-
-    sender = start(Provider({"ada": hang}))
-    owe(engine, "ada: hi")
-    assert going.wait(WITHIN)
-    began = time.monotonic()
-    sender.stop()
-    assert time.monotonic() - began < 2
-    other = Provider()
-    start(other)
-    eventually(lambda: other.accepted == ["ada: hi"], within=2)
-    end.set()
 
 
 def test_a_ledger_that_is_not_there_ends_it(engine: Engine) -> None:

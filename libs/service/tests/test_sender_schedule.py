@@ -1,7 +1,7 @@
 """When a message is tried again."""
 
 from rollcall_service.ledger import Delivery
-from rollcall_service.sender import Schedule
+from rollcall_service.schedule import Schedule
 
 
 def delivery(attempts: int, age: float = 0.0) -> Delivery:

@@ -14,7 +14,8 @@ from rollcall_email_notification.mailer import Mailer
 from rollcall_email_notification.messages import make_send
 from rollcall_email_notification.rendering import Renderer
 from rollcall_email_notification.settings import SCHEMA
-from rollcall_service.sender import Schedule, Sender
+from rollcall_service.schedule import Schedule
+from rollcall_service.sender import Sender
 
 USER = "018f0000-0000-7000-8000-000000000001"
 FROM = Address("Rollcall", "noreply", "rollcall.example")

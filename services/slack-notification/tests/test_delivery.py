@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from rollcall.users.v1 import events_pb2 as pb
-from rollcall_service.sender import Schedule, Sender
+from rollcall_service.schedule import Schedule
+from rollcall_service.sender import Sender
 from rollcall_slack_notification.client import Poster, make_client
 from rollcall_slack_notification.messages import make_send
 from rollcall_slack_notification.settings import SCHEMA, Slack

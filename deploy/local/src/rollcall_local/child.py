@@ -5,6 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rollcall_local import logs, orphans
@@ -116,11 +117,13 @@ class Child:
         self._settled.set()
 
     async def _end(self, process: asyncio.subprocess.Process, ending: asyncio.Task[int]) -> None:
-        process.send_signal(self.part.command.stop_signal)
+        with suppress(ProcessLookupError):  # it has just ended
+            process.send_signal(self.part.command.stop_signal)
         done, _ = await asyncio.wait({ending}, timeout=self.part.command.stop_within)
         if not done:
             log.warning("%s did not end in time and is killed", self.part.name)
-            process.kill()
+            with suppress(ProcessLookupError):
+                process.kill()
             await asyncio.wait({ending})
 
 

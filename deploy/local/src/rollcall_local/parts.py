@@ -73,7 +73,7 @@ def replica(service: Service, number: int, wiring: Wiring) -> Part:
     management = management_port(service, number, wiring.ports["MANAGEMENT_PORT"])
     return Part(
         name=service.replica(number),
-        command=Command(service.command(), env=environment(service, number, wiring)),
+        command=Command(service.command(), environment(service, number, wiring), stop_within=15),
         ready=probes.http_ok(management, "/readyz"),
         address=f"http://{HOST}:{management}",
     )

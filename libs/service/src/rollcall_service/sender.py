@@ -29,6 +29,7 @@ from rollcall_events.postgres import is_store_trouble
 from rollcall_service import leasing, ledger
 from rollcall_service.bell import Bell
 from rollcall_service.ledger import Delivery
+from rollcall_service.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,6 @@ TIDY_EVERY = 0.5  # seconds between looks for rows that have to wait for an earl
 HEAL_EVERY = 60.0  # seconds between looks for rows that nobody has woken
 STUCK_AFTER = 60.0  # seconds without a turn of the loop
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
-FINISH_WITHIN, STOP_WITHIN = 1.0, 1.8  # seconds that `stop` gives to what is in flight, and lasts
 
 
 class Permanent(Exception):
@@ -79,36 +79,14 @@ class Attempt:
         return "failed" if self.again_in is None else "put_off"
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """When to try again, in seconds: exponential with full jitter, and not for ever."""
-
-    first: float = 2.0
-    longest: float = 900.0
-    give_up: float = 24 * 3600.0  # age at which nothing is tried any more
-
-    def delay(
-        self, delivery: Delivery, retry_after: float | None, jitter: Callable[[], float]
-    ) -> float | None:
-        """How long to wait after a failed attempt; None: the next would come too late.
-
-        jitter: a number in [0, 1). A provider's wish is honoured in full, and spread a little so
-        that all who were given the same one do not come back at once.
-        """
-        doublings = min(delivery.attempts - 1, 32)
-        delay = min(self.longest, self.first * 2**doublings) * jitter()
-        if retry_after is not None:
-            delay = max(0.0, retry_after) + self.first * jitter()
-        return delay if delivery.age + delay < self.give_up else None
-
-
 class Sender:
     """Sends a schema's deliveries until stopped, up to `workers` at a time, one per recipient.
 
     Half of the workers, at most, try again what has failed: where some recipients' provider hangs,
     the others have workers left.
     name: the replica, as shown in leases. lease: seconds after which what a dead sender held is
-    taken by another; renewed while this one lives. spacing: least seconds between two messages
+    taken by another; renewed while this one lives. A stop waits half of it for what is in flight,
+    which is less than is left of any. spacing: least seconds between two messages
     to a recipient, across replicas. now, jitter: for tests; the database's clock by default.
     `failed` is set when the ledger cannot be used and waiting would not help.
     """
@@ -160,10 +138,13 @@ class Sender:
             thread.start()
 
     def stop(self) -> None:
-        """Take nothing more, finish what is in flight or release it, and end, all within 2 s."""
+        """Take nothing more, finish what is in flight, and end; within half a lease and a second.
+
+        What a provider has not answered by then is released: it may go out twice.
+        """
         self._stopping.set()
         self._bell.ring()
-        self._dispatcher.join(STOP_WITHIN)
+        self._dispatcher.join(self._lease / 2 + 1.0)
 
     def healthy(self) -> bool:
         """Whether the loop moves."""
@@ -289,31 +270,37 @@ class Sender:
         return taken, leasing.next_due(connection, now) if len(taken) < free else None
 
     def _wind_up(self) -> None:
-        """Record what still ends within a moment, and let go of the rest."""
+        """Record what ends within half a lease, and let go of the rest."""
         for _ in self._workers:
             self._queue.put(None)
-        end = time.monotonic() + FINISH_WITHIN
-        self._collect()
+        end = time.monotonic() + self._lease / 2
         with contextlib.suppress(Empty):
             while len(self._unrecorded) < len(self._in_hand):
                 left = max(0.0, end - time.monotonic())
                 self._unrecorded.append(self._attempts.get(timeout=left))
+                self._collect()
+                self._put_down()
         self._bell.close()
         if self._in_hand:
-            self._let_go()
+            self._put_down(release=True)
         if self._connection is not None:
             self._connection.close()
 
-    def _let_go(self) -> None:
+    def _put_down(self, *, release: bool = False) -> None:
+        """Record what has ended. release: end the leases of the rest."""
         hanging = self._in_hand - {attempt.delivery.id for attempt in self._unrecorded}
         try:
             with self._transaction() as connection:
                 self._record(connection, self._now())
-                leasing.renew(connection, list(hanging), self._id, 0, self._now())
-        except (SQLAlchemyError, psycopg2.Error):
-            log.warning("leases not released; they end by themselves")
-        else:
-            self._recorded()
+                if release:
+                    leasing.renew(connection, list(hanging), self._id, 0, self._now())
+        except (SQLAlchemyError, psycopg2.Error) as error:
+            reason = {"reason": type(error).__name__, "deliveries": len(self._in_hand)}
+            log.warning("not recorded; leases end by themselves", extra=reason)
+            return
+        self._recorded()
+        if release and hanging:
+            log.warning("let go unanswered; may go out twice", extra={"deliveries": len(hanging)})
 
     # The workers' threads.
 
