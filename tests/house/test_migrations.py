@@ -1,4 +1,6 @@
-"""Migrations only add: old and new replicas of a service work on one schema side by side."""
+"""Migrations only add: old and new replicas of a service work on one schema side by side. And
+their files are named by their revisions, in order, so that a replica need not load them to know
+that there is nothing to do."""
 
 import importlib.util
 import re
@@ -29,21 +31,29 @@ class Recorder:
         self.statements.append(" ".join(str(sqltext).split()))
 
 
+def every() -> list[Path]:
+    return sorted(SERVICES.glob("*/src/*/migrations/versions/*.py"))
+
+
 def migrations() -> list[Path]:
-    found = SERVICES.glob("*/src/*/migrations/versions/*.py")
-    return sorted(path for path in found if path.name[:4] > _BEFORE[service_of(path)])
+    return [path for path in every() if path.name[:4] > _BEFORE[service_of(path)]]
 
 
 def service_of(migration: Path) -> str:
     return migration.relative_to(SERVICES).parts[0]
 
 
-def statements_of(path: Path) -> list[str]:
+def loaded(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"migration_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def statements_of(path: Path) -> list[str]:
+    module = loaded(path)
     module.op = Recorder()
     module.upgrade()
     statements: list[str] = module.op.statements
@@ -72,3 +82,12 @@ def test_a_migration_only_adds(path: Path) -> None:
 def test_what_takes_away_is_told(statement: str) -> None:
     """A unique index does: what the release before writes may not be unique."""
     assert not _ADDS.fullmatch(statement)
+
+
+@pytest.mark.parametrize("service", sorted(_BEFORE))
+def test_files_are_named_by_their_revisions_in_order(service: str) -> None:
+    paths = [path for path in every() if service_of(path) == service]
+    named = [path.stem.split("_")[0] for path in paths]
+    modules = [loaded(path) for path in paths]
+    assert [module.revision for module in modules] == named
+    assert [module.down_revision for module in modules] == [None, *named[:-1]]

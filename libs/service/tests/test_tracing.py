@@ -14,7 +14,8 @@ from telemetry.collector import Collector, collecting
 
 from rollcall_local.ports import free_port
 from rollcall_service.settings import SettingsError
-from rollcall_service.tracing import STOP_WITHIN, Tracing, provider
+from rollcall_service.spans import provider
+from rollcall_service.tracing import STOP_WITHIN, Tracing
 
 BEGUN = 2_000  # traces, of which one in fifty is between 8 and 80 but once in millions of runs
 
