@@ -101,7 +101,7 @@ LONG := PYTHONPATH=tests $(BIN)/python -m
 N ?= 50
 MINUTES ?= 10
 
-.PHONY: model-check races history-check crash chaos hanging bench-commands bench-consumers bench-history bench-telemetry
+.PHONY: model-check races history-check crash chaos hanging upgrade bench-commands bench-consumers bench-history bench-telemetry
 model-check: $(ENVIRONMENT) ## every command against a pure model: 500 runs of up to 50 steps
 	@$(LONG) model.check
 
@@ -120,6 +120,10 @@ hanging: $(ENVIRONMENT) ## a mail server hangs for some recipients, for ten minu
 chaos: export GRPC_ENABLE_FORK_SUPPORT = 0
 chaos: $(ENVIRONMENT) ## faults of every kind everywhere, then check groups, messages, store (MINUTES=10, SEED)
 	@$(LONG) chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+upgrade: $(ENVIRONMENT) ## a rolling upgrade from an earlier release to this one, under load (FROM=commit)
+	@[ -n "$(FROM)" ] || { echo "make upgrade FROM=<commit or tag of the earlier release>" >&2; exit 2; }
+	@$(LONG) upgrade --from $(FROM)
 
 bench-commands: $(ENVIRONMENT) ## what a command costs, beside a conventional service
 	@$(LONG) bench.commands

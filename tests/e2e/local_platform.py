@@ -48,8 +48,10 @@ class Ended:
 
 
 class Platform:
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, python: Path = Path(sys.executable)):
+        """python: the interpreter of the release that is run."""
         self.home = home
+        self._python = python
         self.variables = environment(home)
         self.ports = ports_of(self.variables)
         self.url = f"http://{HOST}:{self.ports['GATEWAY_PORT']}"
@@ -58,7 +60,7 @@ class Platform:
 
     def ask(self, *arguments: str) -> Said:
         """Run `rollcall` with these arguments."""
-        argv = [sys.executable, "-m", "rollcall_cli", *arguments]
+        argv = [str(self._python), "-m", "rollcall_cli", *arguments]
         return said(argv, self.variables, _COMMAND_WITHIN)
 
     def run(self, *arguments: str) -> str:

@@ -9,7 +9,7 @@ from e2e.waiting import eventually
 _MAILED = 120.0  # seconds until the last mail
 _MOVED = 40.0  # seconds from a death until everything acknowledged is in the read store
 
-_EVENTS = """SELECT u.id, count(h.key) FROM unnest(%s::uuid[]) AS u (id)
+EVENTS = """SELECT u.id, count(h.key) FROM unnest(%s::uuid[]) AS u (id)
 LEFT JOIN history h ON h.key = u.id AND h.rejected IS NULL GROUP BY u.id"""
 
 
@@ -23,7 +23,7 @@ def all_there(platform: Platform, posting: Posting) -> None:
     """Everybody is in the read store, with one event, and was welcomed once."""
     created = posting.created()
     ids = [answer.id for answer in created]
-    eventually(lambda: {n for _, n in rows(platform, _EVENTS, ids)} == {1}, within=_MOVED)
+    eventually(lambda: {n for _, n in rows(platform, EVENTS, ids)} == {1}, within=_MOVED)
     emails = {answer.email for answer in created}
     eventually(lambda: emails <= welcomes(platform).keys(), within=_MAILED)
     sent = [ids for email, ids in welcomes(platform).items() if email in emails]

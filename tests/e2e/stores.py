@@ -14,7 +14,13 @@ from rollcall_local.home import Home
 
 def rows(platform: Platform, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """The rows of a query on the read store, as the superuser."""
-    with closing(_connect(platform)) as connection, connection.cursor() as cursor:
+    with closing(connect(platform)) as connection:
+        return rows_of(connection, statement, *parameters)
+
+
+def rows_of(connection: Any, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """The same, on a connection that was opened before."""
+    with connection.cursor() as cursor:
         cursor.execute("SELECT number FROM user_management.generations WHERE live")
         cursor.execute(f"SET search_path = user_management_g{cursor.fetchone()[0]}")
         cursor.execute(statement, parameters)
@@ -27,8 +33,11 @@ def missing_users(platform: Platform, ids: Sequence[str]) -> set[str]:
     return set(ids) - {row[0] for row in found}
 
 
-def _connect(platform: Platform) -> Any:
+def connect(platform: Platform) -> Any:
+    """As the superuser; each statement is a transaction of its own."""
     passwords = credentials.load_or_create(Home(platform.home), ()).postgres
     server = postgres.Server(platform.ports["POSTGRES_PORT"], passwords)
     database = urlsplit(platform.status()["postgres"]["url"]).path.removeprefix("/")
-    return psycopg2.connect(server.url(database=database), connect_timeout=5)
+    connection = psycopg2.connect(server.url(database=database), connect_timeout=5)
+    connection.autocommit = True
+    return connection

@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # what a process has mapped
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -54,3 +55,11 @@ def test_an_acknowledged_record_is_there_after_a_kill(tmp_path: Path) -> None:
         assert consume(broker.bootstrap_servers) == b"kept"
         admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
         assert admin.list_topics(timeout=10).cluster_id == cluster
+
+
+@pytest.mark.usefixtures("installed")
+def test_it_starts_from_an_archive_of_its_classes(tmp_path: Path) -> None:
+    archive = kafka.install(os.environ, say=lambda _: None).classes
+    with kafka.running(tmp_path / "state", free_port()) as broker:
+        mapped = {mapping.path for mapping in psutil.Process(broker.pid).memory_maps()}
+        assert str(archive) in mapped

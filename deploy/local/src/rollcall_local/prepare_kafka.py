@@ -1,13 +1,15 @@
 """python -m rollcall_local.prepare_kafka DATA PORT CONTROLLER_PORT CLUSTER_ID
 
 Everything that precedes Kafka's start and takes time, in a process of its own so that it can be
-interrupted: finding Java, downloading and checking the jars, formatting the storage. Tells of it
+interrupted (SIGTERM): finding Java, downloading and checking the jars, archiving their classes,
+formatting the storage. Tells of it
 in JSON lines: {"say": …} on the way, and at last {"argv": […]}, {"unavailable": …} or
 {"error": …}.
 """
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,4 +35,6 @@ def _tell(**line: object) -> None:
 
 
 if __name__ == "__main__":
+    # What was started meanwhile is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
