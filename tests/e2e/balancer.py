@@ -16,13 +16,15 @@ class Balancer(httpx.BaseTransport):
 
     def __init__(self, addresses: list[str]):
         self._addresses = [httpx.URL(address) for address in addresses]
-        self._ready = list(self._addresses)
+        self._ready: list[httpx.URL] = []
         self._turns = itertools.count()
         self._connections = httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=None))
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._keep_looking, daemon=True)
 
     def __enter__(self) -> "Balancer":
+        with httpx.Client(timeout=_TIMEOUT) as client:
+            self._look(client)
         self._thread.start()
         return self
 
@@ -42,11 +44,14 @@ class Balancer(httpx.BaseTransport):
         request.url = request.url.copy_with(host=chosen.host, port=chosen.port)
         return self._connections.handle_request(request)
 
-    def _look(self) -> None:
+    def _keep_looking(self) -> None:
         with httpx.Client(timeout=_TIMEOUT) as client:
             while not self._stopping.wait(_PERIOD):
-                found = [a for a in self._addresses if _is_ready(client, a)]
-                self._ready = found or self._addresses  # one of them may be by now
+                self._look(client)
+
+    def _look(self, client: httpx.Client) -> None:
+        found = [a for a in self._addresses if _is_ready(client, a)]
+        self._ready = found or self._addresses  # one of them may be by now
 
 
 def _is_ready(client: httpx.Client, address: httpx.URL) -> bool:
