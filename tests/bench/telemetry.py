@@ -1,17 +1,19 @@
 """What telemetry costs a request that creates a user.
 
 Two platforms stand side by side, one of which traces at the default sampling and exports to a
-collector that only counts. Windows of load alternate between them, so that what else happens on the
-machine meets both; after half of the rounds they change their roles, because no two platforms are
-equally fast. Metrics and logs cannot be switched off: both have them, and what the metrics of one
-request cost is measured by itself. Needs Linux, for the CPU time of processes, and Apache Kafka.
+collector that only counts. A round is four short windows of load, without, with, with and without
+traces, or the other way round, so that what else happens on the machine meets both alike; the
+median of the rounds counts. After half of them the platforms change their roles, because no two
+are equally fast. Metrics and logs cannot be switched off: both have them, and what the metrics of
+one request cost is measured by itself. Needs Linux, for the CPU time of processes, and Apache
+Kafka.
 """
 
 import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
@@ -26,7 +28,7 @@ from rollcall_events.metrics import Sent
 from rollcall_gateway import metrics
 from rollcall_user_management.api.serving import Serving
 
-WARM_UP = 2.0  # seconds before each window
+FIRST_WARM_UP, WARM_UP = 5.0, 0.5  # seconds before the first window of a platform, and the others
 AIM = 0.05  # of the rate, at most
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TIMES = 20_000  # of the metrics of one request
@@ -65,41 +67,66 @@ def main() -> int:
     return stage.benchmark(measure_all)
 
 
-def _rounds(sides: list[tuple[Side, Platform]], options: argparse.Namespace) -> None:
-    for side, platform in sides:
-        _window(side, platform, "warm-up", options)
+def _rounds(sides: Sequence[tuple[Side, Platform]], options: argparse.Namespace) -> None:
+    stands = [_Stand(side, platform, options) for side, platform in sides]
+    for stand in stands:
+        stand.window(FIRST_WARM_UP)
     rounds = options.rounds // 2
     for number in range(1, rounds + 1):
-        sides.reverse()  # neither is always the first
-        for side, platform in sides:
-            window = _window(side, platform, f"round {number} of {rounds}", options)
-            side.windows.append(window)
+        for stand in (*stands, *reversed(stands)):
+            stand.side.windows.append(stand.window(WARM_UP))
+        stands.reverse()  # neither is always the first
+        last = [f"{side.name} {_rate(side.windows[-2:]):.0f}/s" for side, _ in sides]
+        _say(f"round {number} of {rounds}: {', '.join(last)}")
 
 
-def _window(side: Side, platform: Platform, progress: str, options: argparse.Namespace) -> Window:
-    stage.wait_until_idle(platform)
-    token = platform.run("token").strip()
-    port = platform.ports["GATEWAY_PORT"]
-    case = cases.http(side.name, "/v1/users", port, f"Authorization: Bearer {token}")
-    groups = stage.processes(platform)
+class _Stand:
+    """A platform that is measured as one of the sides."""
 
-    async def run() -> Window:
-        async with case.clients(options.clients) as clients:
-            return await measure(clients, WARM_UP, options.seconds, lambda: cpu.spent(groups))
+    def __init__(self, side: Side, platform: Platform, options: argparse.Namespace):
+        self.side = side
+        self._platform = platform
+        self._options = options
+        self._groups = stage.processes(platform)
+        token = platform.run("token").strip()
+        port = platform.ports["GATEWAY_PORT"]
+        self._case = cases.http(side.name, "/v1/users", port, f"Authorization: Bearer {token}")
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        window = runner.run(run())
-    if not window.latencies:
-        raise stage.CannotMeasure(f"{side.name}: no right answer, but {dict(window.errors)}")
-    line = f"{progress}, {side.name}: {window.rate:.0f}/s, {_cpu(window):.2f} ms of CPU a request"
+    def window(self, warm_up: float) -> Window:
+        stage.wait_until_idle(self._platform)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            window = runner.run(self._measured(warm_up))
+        if not window.latencies:
+            raise stage.CannotMeasure(f"{self.side.name}: no right answer, but {window.errors}")
+        return window
+
+    async def _measured(self, warm_up: float) -> Window:
+        async with self._case.clients(self._options.clients) as clients:
+            seconds = self._options.seconds
+            return await measure(clients, warm_up, seconds, lambda: cpu.spent(self._groups))
+
+
+def _rate(windows: Sequence[Window]) -> float:
+    return sum(window.rate for window in windows) / len(windows)
+
+
+def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
-    return window
 
 
-def _cpu(window: Window) -> float:
+def _by_rounds(off: Side, on: Side, figure: Callable[[Sequence[Window]], float]) -> float:
+    """What it is more with traces, as a part of what it is without: the median of the rounds."""
+    found = [
+        figure(on.windows[n : n + 2]) / figure(off.windows[n : n + 2])
+        for n in range(0, len(off.windows), 2)
+    ]
+    return median(found) - 1
+
+
+def _cpu(windows: Sequence[Window]) -> float:
     """Milliseconds of a request, of the services alone: they are what traces."""
-    used = sum(window.spent.groups[name] for name in ("gateway", "users"))
-    return 1000 * used / len(window.latencies)
+    used = sum(w.spent.groups[name] for w in windows for name in ("gateway", "users"))
+    return 1000 * used / sum(len(w.latencies) for w in windows)
 
 
 def _latency(percent: int) -> Callable[[Window], float]:
@@ -122,7 +149,7 @@ def _metrics_cpu() -> float:
 
 def _show(off: Side, on: Side, collector: Counting, options: argparse.Namespace) -> None:
     lines = [
-        f"Medians of {options.rounds} windows of {options.seconds:g} s each,"
+        f"Medians of {2 * options.rounds} windows of {options.seconds:g} s each,"
         f" {options.clients} clients of POST /v1/users.",
         f"{'':>16}  {'req/s':>6}  {'p50 ms':>6}  {'p99 ms':>6}  {'CPU ms':>6}  errors",
     ]
@@ -130,14 +157,12 @@ def _show(off: Side, on: Side, collector: Counting, options: argparse.Namespace)
         p50, p99 = side.median(_latency(50)), side.median(_latency(99))
         errors = sum(w.errors.total() for w in side.windows)
         figures = f"{side.median(lambda w: w.rate):6.0f}  {p50:6.2f}  {p99:6.2f}"
-        lines.append(f"{side.name:>16}  {figures}  {side.median(_cpu):6.2f}  {errors:6}")
-    pairs = list(zip(off.windows, on.windows, strict=True))
-    rate = median(traced.rate / plain.rate for plain, traced in pairs) - 1
-    more = median(_cpu(traced) / _cpu(plain) for plain, traced in pairs) - 1
+        lines.append(f"{side.name:>16}  {figures}  {_cpu(side.windows):6.2f}  {errors:6}")
+    rate, more = _by_rounds(off, on, _rate), _by_rounds(off, on, _cpu)
     lines += [
-        f"With traces, medians of pairs: {rate:+.1%} requests a second (the aim: -{AIM:.0%}),"
+        f"With traces, medians of rounds: {rate:+.1%} requests a second (the aim: -{AIM:.0%}),"
         f" {more:+.1%} CPU of gateway and user-management.",
-        f"Metrics, which both have: {_metrics_cpu() / off.median(_cpu):.1%} of that CPU.",
+        f"Metrics, which both have: {_metrics_cpu() / _cpu(off.windows):.1%} of that CPU.",
         f"The collector counted {collector.count} spans.",
     ]
     print("\n".join(lines))  # noqa: T201
@@ -145,8 +170,10 @@ def _show(off: Side, on: Side, collector: Counting, options: argparse.Namespace)
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.telemetry", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each window")
-    parser.add_argument("--rounds", type=int, default=12, help="of a window each, an even number")
+    parser.add_argument("--seconds", type=float, default=2.5, help="of each window")
+    parser.add_argument(
+        "--rounds", type=int, default=24, help="of two windows each, an even number"
+    )
     parser.add_argument("--clients", type=int, default=32)
     return parser.parse_args()
 

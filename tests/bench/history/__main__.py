@@ -1,7 +1,8 @@
 """What the past costs: moments, lists, searches, exports, rebuilds and verification.
 
-On a platform of its own with Apache Kafka: 10,000 events first, then all of them, so that it shows
-whether a look at the past grows with the log. Needs Linux, for the memory of processes.
+On a platform of its own with Apache Kafka and, beside it for the questions, one with 10,000 events:
+they are asked in turn, so that it shows whether a look at the past grows with the log, and not how
+the machine's speed changes. Needs Linux, for the memory of processes.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from e2e.local_platform import Platform
 
 FIRST = 10_000  # events
 FOR_EACH = 10  # events of a user
-ROUNDS = 3  # of questions of each kind: their medians count
+ROUNDS = 3  # of questions of each kind, to each platform: their medians count
 FORMS = {"NDJSON": "application/x-ndjson", "CSV": "text/csv"}
 
 
@@ -44,50 +45,67 @@ def main() -> int:
     return stage.benchmark(measure_all)
 
 
+class _Asked:
+    """A platform that questions are asked of."""
+
+    def __init__(self, platform: Platform):
+        self.store = Store(platform, _say)
+        self.token = platform.run("token").strip()
+        self.port = platform.ports["GATEWAY_PORT"]
+        self._platform = platform
+
+    def questions(self) -> dict[str, Iterator[Ask]]:
+        """By their kind."""
+        self.store.analyze()
+        questions = Questions(known(self._platform), random.Random(1))
+        return {kind: ask(questions) for kind, ask in KINDS.items()}
+
+    def round(self, asked: Iterator[Ask], requests: int) -> tuple[float, float]:
+        """p50 and p99, in milliseconds."""
+        return milliseconds(self.port, self.token, [next(asked) for _ in range(requests)])
+
+
 class _Run:
     def __init__(self, platform: Platform, options: argparse.Namespace, figures: Figures):
         self._platform = platform
         self._options = options
         self._figures = figures
-        self._store = Store(platform, _say)
-        self._token = platform.run("token").strip()
-        self._port = platform.ports["GATEWAY_PORT"]
+        self._large = _Asked(platform)
 
     def all(self) -> None:
-        self._store.load("first", FIRST // FOR_EACH, FIRST)
-        self._figures.small = self._asked()
+        store = self._large.store
+        store.load("first", FIRST // FOR_EACH, FIRST)
         more = self._options.events - FIRST
-        seconds = self._store.load("more", more // FOR_EACH, more)
+        seconds = store.load("more", more // FOR_EACH, more)
         self._figures.projected = more / seconds
-        self._figures.large = self._asked()
+        with stage.platform() as beside:
+            small = _Asked(beside)
+            small.store.load("first", FIRST // FOR_EACH, FIRST)
+            self._ask(small)
         self._explain()
         self._export()
-        rebuilding.measure(self._platform, self._store, self._token, self._figures, _say)
+        rebuilding.measure(self._platform, store, self._large.token, self._figures, _say)
 
-    def _asked(self) -> dict[str, tuple[float, float]]:
-        self._store.analyze()
-        questions = Questions(known(self._platform), random.Random(1))
-        found = {}
-        for kind, ask in KINDS.items():
-            asked = ask(questions)
+    def _ask(self, small: _Asked) -> None:
+        few, many = small.questions(), self._large.questions()
+        for kind in KINDS:
+            rounds = []
             try:
-                rounds = [self._round(asked) for _ in range(ROUNDS)]
-                p50, p99 = (median(figures) for figures in zip(*rounds, strict=True))
-                found[kind] = (p50, p99)
+                for _ in range(ROUNDS):
+                    rounds.append(small.round(few[kind], self._options.requests))
+                    rounds.append(self._large.round(many[kind], self._options.requests))
             except WrongAnswer as wrong:
                 self._figures.failed[kind] = str(wrong)
                 _say(f"{kind}: {wrong}")
                 continue
-            _say("{}: p50 {:.1f} ms, p99 {:.1f} ms".format(kind, *found[kind]))
-        return found
-
-    def _round(self, asked: Iterator[Ask]) -> tuple[float, float]:
-        some = [next(asked) for _ in range(self._options.requests)]
-        return milliseconds(self._port, self._token, some)
+            for found, asked in ((self._figures.small, 0), (self._figures.large, 1)):
+                p50, p99 = (median(figures) for figures in zip(*rounds[asked::2], strict=True))
+                found[kind] = (p50, p99)
+                _say(f"{kind}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
     def _explain(self) -> None:
         person = known(self._platform).people[0]
-        self._figures.indexes = indexes_of_search(self._store.url, rare_part(person))
+        self._figures.indexes = indexes_of_search(self._large.store.url, rare_part(person))
         _say(f"a search goes by {', '.join(self._figures.indexes)}")
 
     def _export(self) -> None:
@@ -98,7 +116,7 @@ class _Run:
         }
         for form, media_type in FORMS.items():
             try:
-                exported = export(self._port, self._token, media_type, groups)
+                exported = export(self._large.port, self._large.token, media_type, groups)
             except WrongAnswer as wrong:
                 self._figures.failed[f"export, {form}"] = str(wrong)
                 continue

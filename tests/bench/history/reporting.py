@@ -1,6 +1,6 @@
 """The figures of a run, as a table and as JSON. What was not measured says so."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ AIMS = {
     "list ?at=&role=": 60.0,
 }
 
-Times = Mapping[str, tuple[float, float]]  # kind → p50 and p99, in milliseconds
+Times = dict[str, tuple[float, float]]  # kind → p50 and p99, in milliseconds
 
 
 @dataclass
