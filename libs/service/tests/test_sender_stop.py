@@ -55,6 +55,28 @@ def test_stop_records_what_ends_though_something_hangs(
     assert counts(engine) == {"sent": 2}
 
 
+def test_stop_keeps_what_is_in_flight_from_others(
+    engine: Engine, start: Callable[..., Sender]
+) -> None:
+    """A lease may be as good as over when the stop begins."""
+    going, end = threading.Event(), threading.Event()
+
+    def hang(delivery: Delivery) -> None:
+        going.set()
+        end.wait(WITHIN)
+
+    sender = start(Provider({"ada": hang}), lease=60.0)
+    owe(engine, "ada: hi")
+    assert going.wait(WITHIN)
+    before = row(engine, "ada").lease_until
+    stop = threading.Thread(target=sender.stop)
+    stop.start()
+    eventually(lambda: row(engine, "ada").lease_until > before)
+    end.set()
+    stop.join(WITHIN)
+    assert counts(engine) == {"sent": 1}
+
+
 def test_stop_releases_what_hangs(engine: Engine, start: Callable[..., Sender]) -> None:
     going, end = threading.Event(), threading.Event()
 

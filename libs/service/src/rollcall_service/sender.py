@@ -85,9 +85,9 @@ class Sender:
     Half of the workers, at most, try again what has failed: where some recipients' provider hangs,
     the others have workers left.
     name: the replica, as shown in leases. lease: seconds after which what a dead sender held is
-    taken by another; renewed while this one lives. A stop waits half of it for what is in flight,
-    which is less than is left of any. spacing: least seconds between two messages
-    to a recipient, across replicas. now, jitter: for tests; the database's clock by default.
+    taken by another; renewed while this one lives. A stop waits half of it for what is in flight.
+    spacing: least seconds between two messages to a recipient, across replicas. now, jitter: for
+    tests; the database's clock by default.
     `failed` is set when the ledger cannot be used and waiting would not help.
     """
 
@@ -274,33 +274,35 @@ class Sender:
         for _ in self._workers:
             self._queue.put(None)
         end = time.monotonic() + self._lease / 2
+        self._collect()
+        self._put_down(self._lease)
         with contextlib.suppress(Empty):
             while len(self._unrecorded) < len(self._in_hand):
                 left = max(0.0, end - time.monotonic())
                 self._unrecorded.append(self._attempts.get(timeout=left))
                 self._collect()
-                self._put_down()
+                self._put_down(self._lease)
         self._bell.close()
+        self._put_down(0)
         if self._in_hand:
-            self._put_down(release=True)
+            left_over = {"deliveries": len(self._in_hand)}
+            log.warning("let go unrecorded; may go out twice", extra=left_over)
         if self._connection is not None:
             self._connection.close()
 
-    def _put_down(self, *, release: bool = False) -> None:
-        """Record what has ended. release: end the leases of the rest."""
+    def _put_down(self, lease: float) -> None:
+        """Record what has ended, and let the leases of the rest end in so many seconds."""
+        if not self._in_hand:
+            return
         hanging = self._in_hand - {attempt.delivery.id for attempt in self._unrecorded}
         try:
             with self._transaction() as connection:
                 self._record(connection, self._now())
-                if release:
-                    leasing.renew(connection, list(hanging), self._id, 0, self._now())
+                leasing.renew(connection, list(hanging), self._id, lease, self._now())
         except (SQLAlchemyError, psycopg2.Error) as error:
-            reason = {"reason": type(error).__name__, "deliveries": len(self._in_hand)}
-            log.warning("not recorded; leases end by themselves", extra=reason)
-            return
-        self._recorded()
-        if release and hanging:
-            log.warning("let go unanswered; may go out twice", extra={"deliveries": len(hanging)})
+            log.warning("not recorded", extra={"reason": type(error).__name__})
+        else:
+            self._recorded()
 
     # The workers' threads.
 
