@@ -3,17 +3,15 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import grpc
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
+from e2e.halting import all_halted, halted
 from e2e.local_platform import Ended, Platform
 from e2e.people import new_email
 from e2e.waiting import eventually
-from support.family import send_all
 
 from rollcall.users.v1 import commands_pb2
 from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
@@ -31,7 +29,7 @@ def test_a_part_that_hangs(
 ) -> None:
     if part == "kafka":
         request.getfixturevalue("kafka")
-    with _stopped(int(platform.processes()[part]["pid"])):
+    with all_halted(int(platform.processes()[part]["pid"])):
         answers = [_create(api) for _ in range(AWAY)]
     for answer, seconds in answers:
         assert answer.status_code == 503, answer.text
@@ -43,7 +41,7 @@ def test_a_part_that_hangs(
 def test_all_replicas_killed(platform: Platform, api: httpx.Client) -> None:
     replicas = platform.replicas("user-management")
     # Nobody starts them again while this is asked, however fast they would be back.
-    with _halted(psutil.Process(int(replicas[0]["pid"])).ppid()):
+    with halted(psutil.Process(int(replicas[0]["pid"])).ppid()):
         for replica in replicas:
             os.kill(int(replica["pid"]), signal.SIGKILL)
         answers = [_create(api) for _ in range(AWAY)]
@@ -82,7 +80,7 @@ def test_what_waited_at_a_stalled_replica_is_not_done_when_it_goes_on(
         grpc.insecure_channel(f"127.0.0.1:{ports}") as well,
     ):
         grpc.channel_ready_future(late).result(timeout=10)
-        with _stopped(stalled):
+        with all_halted(stalled):
             since = time.monotonic()
             answer = UserCommandServiceStub(late).CreateUser.future(command, timeout=60)
             with pytest.raises(grpc.RpcError) as refused:
@@ -122,23 +120,3 @@ def _create(api: httpx.Client) -> tuple[httpx.Response, float]:
     started = time.monotonic()
     answer = api.post("/v1/users", json={"email": new_email("away"), "name": "Away"})
     return answer, time.monotonic() - started
-
-
-@contextmanager
-def _stopped(pid: int) -> Iterator[None]:
-    """A process and its children, halted: whoever calls it gets no answer and no refusal."""
-    send_all(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        send_all(pid, signal.SIGCONT)
-
-
-@contextmanager
-def _halted(pid: int) -> Iterator[None]:
-    """One process, halted."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # a process's environment, on every system
 from e2e import stores
 from e2e.balancer import Balancer
+from e2e.halting import halted
 from e2e.local_platform import Platform
 from e2e.messages import welcomes
 from e2e.posted import EVENTS, goes_on
@@ -96,7 +97,8 @@ def _run(platform: Platform, folder: Path) -> int:
     gateway = platform.url.replace(str(platform.ports["GATEWAY_PORT"]), str(free_port()))
     with ExitStack() as stack:
         store = stack.enter_context(closing(stores.connect(platform)))
-        stack.enter_context(_standing_still(old[0].process.parent()))
+        # The supervisor would start the earlier release again.
+        stack.enter_context(halted(old[0].process.ppid()))
         balancer = stack.enter_context(Balancer([platform.url, gateway]))
         with Posting(platform.url, token, balancer) as posting:
             for replica in old:
@@ -117,16 +119,6 @@ def _replicas(platform: Platform) -> Iterator[Replica]:
         for told in service["replicas"]:
             process = psutil.Process(told["pid"])
             yield Replica(told["id"], service["name"], process.environ(), process)
-
-
-@contextmanager
-def _standing_still(supervisor: psutil.Process) -> Iterator[None]:
-    """It would start the earlier release again."""
-    supervisor.suspend()
-    try:
-        yield
-    finally:
-        supervisor.resume()
 
 
 def _start(old: Replica, folder: Path, stack: ExitStack, **ports: int | None) -> None:
