@@ -3,11 +3,13 @@
 import hashlib
 import logging
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -47,8 +49,8 @@ class Installation:
         return self._program(f"-XX:ArchiveClassesAtExit={archive}", main, *arguments)
 
     def _program(self, sharing: str, main: str, *arguments: str) -> tuple[str, ...]:
-        logging = f"-Dlog4j2.configurationFile={files('rollcall_local') / 'kafka_log4j2.xml'}"
-        return (str(self.java), *_JVM, sharing, logging, "-cp", f"{self.jars}/*", main, *arguments)
+        log4j = f"-Dlog4j2.configurationFile={files('rollcall_local') / 'kafka_log4j2.xml'}"
+        return (str(self.java), *_JVM, sharing, log4j, "-cp", f"{self.jars}/*", main, *arguments)
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,28 @@ def running(
     and has the same data and cluster id. `settings` are server.properties'. Raises
     Unavailable where Kafka cannot be had.
     """
+    installation = install(os.environ, say=lambda _: None)
+    with _serving(installation, installation.program, directory, port, settings or {}) as process:
+        yield Broker(f"{HOST}:{port}", process.pid)
+
+
+@contextmanager
+def _serving(
+    installation: Installation,
+    program: Callable[..., tuple[str, ...]],
+    directory: Path,
+    port: int,
+    settings: Mapping[str, str],
+) -> Iterator[subprocess.Popen[bytes]]:
     home = Home(directory)
     home.create()
     cluster_id = credentials.load_or_create(home, ()).cluster_id
-    installation = install(os.environ, say=lambda _: None)
-    configuration = configure(home.data / "kafka", port, free_port(), settings or {})
+    configuration = configure(home.data / "kafka", port, free_port(), settings)
     format_storage(installation, configuration, cluster_id)
-    log = home.log("kafka")
-    with started(command(installation, configuration), log) as process:
-        until_ready("Kafka", process, lambda _: is_listening(port), log)
-        yield Broker(f"{HOST}:{port}", process.pid)
+    output = home.log("kafka")
+    with started(_command(program, configuration), output) as process:
+        until_ready("Kafka", process, lambda _: is_listening(port), output)
+        yield process
 
 
 def install(variables: Mapping[str, str], say: Callable[[str], None]) -> Installation:
@@ -94,16 +108,13 @@ def install(variables: Mapping[str, str], say: Callable[[str], None]) -> Install
 def _archive_classes(installation: Installation) -> None:
     """By a broker that starts, and stops. Where this fails, brokers only start more slowly."""
     with tempfile.TemporaryDirectory(dir=installation.jars) as folder:
-        home, made, port = Home(Path(folder)), Path(folder) / "classes.jsa", free_port()
-        home.create()
-        configuration = configure(home.data / "kafka", port, free_port())
+        made = Path(folder) / "classes.jsa"
+        program = partial(installation.archiving, made)
         try:
-            format_storage(
-                installation, configuration, credentials.load_or_create(home, ()).cluster_id
-            )
-            argv = installation.archiving(made, "kafka.Kafka", str(configuration))
-            with started(Command(argv, stop_within=30), home.log("kafka")) as process:
-                until_ready("Kafka", process, lambda _: is_listening(port), home.log("kafka"))
+            with _serving(installation, program, Path(folder) / "state", free_port(), {}) as broker:
+                pass
+            if broker.returncode == -signal.SIGKILL:
+                raise PlatformError("the broker did not end in time")
             made.replace(installation.classes)
         except (PlatformError, OSError) as error:
             log.warning("Kafka's classes were not archived: %s", error)
@@ -132,7 +143,11 @@ def format_storage(installation: Installation, configuration: Path, cluster_id: 
 
 
 def command(installation: Installation, configuration: Path) -> Command:
-    return Command(argv=installation.program("kafka.Kafka", str(configuration)), stop_within=15)
+    return _command(installation.program, configuration)
+
+
+def _command(program: Callable[..., tuple[str, ...]], configuration: Path) -> Command:
+    return Command(argv=program("kafka.Kafka", str(configuration)), stop_within=15)
 
 
 def _properties(log: Path, port: int, controller_port: int) -> dict[str, str]:

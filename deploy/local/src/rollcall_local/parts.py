@@ -69,11 +69,16 @@ def replica_claims(service: Service, number: int, ports: Ports) -> list[Claim]:
     return claims
 
 
+_STOP_WITHIN = 15.0  # seconds; a sender waits for what is in flight
+
+
 def replica(service: Service, number: int, wiring: Wiring) -> Part:
     management = management_port(service, number, wiring.ports["MANAGEMENT_PORT"])
     return Part(
         name=service.replica(number),
-        command=Command(service.command(), environment(service, number, wiring), stop_within=15),
+        command=Command(
+            service.command(), environment(service, number, wiring), stop_within=_STOP_WITHIN
+        ),
         ready=probes.http_ok(management, "/readyz"),
         address=f"http://{HOST}:{management}",
     )

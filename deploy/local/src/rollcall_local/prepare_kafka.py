@@ -2,9 +2,8 @@
 
 Everything that precedes Kafka's start and takes time, in a process of its own so that it can be
 interrupted (SIGTERM): finding Java, downloading and checking the jars, archiving their classes,
-formatting the storage. Tells of it
-in JSON lines: {"say": …} on the way, and at last {"argv": […]}, {"unavailable": …} or
-{"error": …}.
+formatting the storage. Tells of it in JSON lines: {"say": …} on the way, and at last
+{"argv": […]}, {"unavailable": …} or {"error": …}.
 """
 
 import json
