@@ -8,33 +8,17 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
-from sqlalchemy import Engine, text
-from support.sending import QUICK, Provider, counts, ledger_at, owe, refuse, row
+from sqlalchemy import Engine
+from support.sending import QUICK, SCHEMA, Provider, counts, owe, refuse, row
 from support.waiting import eventually
 
 from rollcall.deliveries.v1 import deliveries_pb2 as pb
 from rollcall.deliveries.v1.deliveries_pb2_grpc import DeliveryServiceStub
-from rollcall_local.postgres import Server
 from rollcall_service.deliveries_server import deliveries_service
 from rollcall_service.operators import OperatorsServer
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Permanent, Sender, Transient
 from rollcall_service.settings import SettingsError
-
-SCHEMA = "deliveries_test"
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Server) -> Iterator[Engine]:
-    with ledger_at(postgres.url(), SCHEMA) as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(shared: Engine) -> Engine:
-    with shared.begin() as connection:
-        connection.execute(text("TRUNCATE deliveries RESTART IDENTITY"))
-    return shared
 
 
 def serving(engine: Engine, port: int) -> OperatorsServer:

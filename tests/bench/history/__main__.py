@@ -89,17 +89,21 @@ class _Run:
     def _ask(self, small: _Asked) -> None:
         few, many = small.questions(), self._large.questions()
         for kind in KINDS:
-            rounds = []
+            requests = self._options.requests
             try:
-                for _ in range(ROUNDS):
-                    rounds.append(small.round(few[kind], self._options.requests))
-                    rounds.append(self._large.round(many[kind], self._options.requests))
+                rounds = [
+                    (small.round(few[kind], requests), self._large.round(many[kind], requests))
+                    for _ in range(ROUNDS)
+                ]
             except WrongAnswer as wrong:
                 self._figures.failed[kind] = str(wrong)
                 _say(f"{kind}: {wrong}")
                 continue
-            for found, asked in ((self._figures.small, 0), (self._figures.large, 1)):
-                p50, p99 = (median(figures) for figures in zip(*rounds[asked::2], strict=True))
+            sides = zip(
+                (self._figures.small, self._figures.large), zip(*rounds, strict=True), strict=True
+            )
+            for found, asked in sides:
+                p50, p99 = (median(figures) for figures in zip(*asked, strict=True))
                 found[kind] = (p50, p99)
                 _say(f"{kind}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 

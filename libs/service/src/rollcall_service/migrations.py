@@ -28,7 +28,7 @@ def upgrade(engine: Engine, package: str, *, schema: str) -> None:
         try:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
             connection.commit()
-            _bring(connection, package, schema)
+            _migrate(connection, package, schema)
             connection.commit()
         finally:
             connection.rollback()
@@ -36,7 +36,7 @@ def upgrade(engine: Engine, package: str, *, schema: str) -> None:
             connection.commit()
 
 
-def _bring(connection: Connection, package: str, schema: str) -> None:
+def _migrate(connection: Connection, package: str, schema: str) -> None:
     known, stored = _known(package), _stored(connection, schema)
     if stored == known[-1]:
         return
