@@ -8,6 +8,8 @@ from e2e.local_platform import Platform
 from model.remote import client
 
 _LINES = "60"  # of each log
+_ALL = "100000"
+_GRAVE = ('"level": "ERROR"', '"level": "CRITICAL"')
 
 
 @pytest.hookimpl(wrapper=True)
@@ -21,6 +23,9 @@ def pytest_runtest_makereport(
         for arguments in (("status",), ("parked", "list"), ("logs", "--lines", _LINES)):
             said = platform.ask(*arguments)
             report.sections.append((f"rollcall {' '.join(arguments)}", said.out + said.err))
+        lines = platform.ask("logs", "--lines", _ALL).out.splitlines()
+        grave = [line for line in lines if any(level in line for level in _GRAVE)]
+        report.sections.append(("errors in its logs", "\n".join(grave)))
     return report
 
 

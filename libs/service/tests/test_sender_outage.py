@@ -1,8 +1,10 @@
 """The sender while Postgres is away."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import Engine, text
 from support.sending import QUICK, SCHEMA, WITHIN, Provider, counts, owe, prepare
 from support.waiting import eventually
 
@@ -40,3 +42,30 @@ def test_postgres_away_for_longer_than_a_lease_repeats_nothing(tmp_path: Path) -
             assert not sender.failed.is_set()
             sender.stop()
         engine.dispose()
+
+
+def test_postgres_ends_the_session_that_waits_for_news(
+    engine: Engine, start: Callable[..., Sender]
+) -> None:
+    """As an administrator may, or a crash that no transaction has met yet."""
+    sender = start(Provider())
+    eventually(lambda: _listening(engine))
+    ended = _listening(engine)
+    with engine.connect() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(p) FROM unnest(CAST(:p AS int[])) p"), {"p": ended}
+        )
+    eventually(lambda: set(_listening(engine)) - set(ended))
+    owe(engine, "ada: hi")
+    eventually(lambda: counts(engine) == {"sent": 1})
+    assert sender.healthy()
+
+
+def _listening(engine: Engine) -> list[int]:
+    """Process ids."""
+    with engine.connect() as connection:
+        return list(
+            connection.execute(
+                text("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+            ).scalars()
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 from psycopg2.extras import NamedTupleCursor
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -95,10 +95,7 @@ class Wire:
 
     def close(self) -> None:
         """A transaction that has begun is rolled back."""
-        with contextlib.suppress(*STORE_ERRORS):
-            if self.lost:  # which SQLAlchemy has not seen
-                self.connection.invalidate()
-            self.connection.close()
+        close(self.connection)
 
     def __enter__(self) -> "Wire":
         return self
@@ -110,6 +107,15 @@ class Wire:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def close(connection: Connection) -> None:
+    """Close a connection, or what is left of one that has broken. Raises nothing of Postgres."""
+    with contextlib.suppress(*STORE_ERRORS):
+        driver = None if connection.invalidated else connection.connection.dbapi_connection
+        if driver is not None and driver.closed:  # which SQLAlchemy has not seen
+            connection.invalidate()
+        connection.close()
 
 
 def array(values: Iterable[Any]) -> str:

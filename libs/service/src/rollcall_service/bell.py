@@ -7,6 +7,8 @@ import socket
 import psycopg2.extensions
 from sqlalchemy import Connection, Engine, text
 
+from rollcall_events.postgres import close
+
 
 class Bell:
     """Wakes one waiting thread: rung by other threads, and by Postgres when rows were committed."""
@@ -40,7 +42,7 @@ class Bell:
 
     def mute(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            close(self._connection)
             self._connection = None
 
     def wait(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 log = logging.getLogger(__name__)
@@ -17,11 +18,13 @@ class Component(Protocol):
 
 
 def run(components: Sequence[Component]) -> int:
-    """Run until SIGTERM or SIGINT (exit code 0) or until a component's `failed` event is set (1).
+    """Run until SIGTERM or SIGINT (exit code 0), or until a component's `failed` event is set or a
+    thread has ended by an exception (1): whoever restarts the process has something that works.
 
     Components start in order and stop in reverse, each whatever became of the others.
     """
-    wake = threading.Event()
+    wake, broken = threading.Event(), threading.Event()
+    threading.excepthook = partial(_thread_ended, broken)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: wake.set())
     started: list[Component] = []
@@ -32,7 +35,7 @@ def run(components: Sequence[Component]) -> int:
         log.info("started")
         _collect_rarely()
         while not wake.wait(0.5):
-            if any(_failed(c) for c in started):
+            if broken.is_set() or any(_failed(c) for c in started):
                 return 1
         return 0
     finally:
@@ -57,6 +60,13 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _thread_ended(broken: threading.Event, hook: threading.ExceptHookArgs) -> None:
+    """Python's own words would quote the exception's message."""
+    broken.set()
+    name = {"thread_name": hook.thread.name if hook.thread else None}
+    log.critical("a thread ended", exc_info=hook.exc_value or True, extra=name)
 
 
 def _failed(component: Component) -> bool:

@@ -8,7 +8,6 @@ only its type and the places it passed are written, never its message, which may
 import json
 import logging
 import sys
-import threading
 import traceback
 from datetime import UTC, datetime
 
@@ -67,10 +66,3 @@ def configure_logging(service: str, replica_id: str, level: str = "INFO") -> Non
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for quoting in ("opentelemetry.trace", "opentelemetry.util"):  # what they cannot read
         logging.getLogger(quoting).setLevel(logging.CRITICAL)
-    threading.excepthook = _thread_ended
-
-
-def _thread_ended(hook: threading.ExceptHookArgs) -> None:
-    """Python's own words would quote the exception's message."""
-    error = hook.exc_value
-    logging.getLogger(__name__).critical("a thread ended", exc_info=error or True)

@@ -25,7 +25,7 @@ from prometheus_client import Counter
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from rollcall_events.postgres import is_store_trouble
+from rollcall_events.postgres import close, is_store_trouble
 from rollcall_service import leasing, ledger
 from rollcall_service.bell import Bell
 from rollcall_service.ledger import Delivery
@@ -201,7 +201,7 @@ class Sender:
             with connection.begin():
                 yield connection
         except BaseException:
-            connection.close()
+            close(connection)
             raise
         self._connection = connection
 
@@ -288,7 +288,7 @@ class Sender:
             left_over = {"deliveries": len(self._in_hand)}
             log.warning("let go unrecorded; may go out twice", extra=left_over)
         if self._connection is not None:
-            self._connection.close()
+            close(self._connection)
 
     def _put_down(self, lease: float) -> None:
         """Record what has ended, and let the leases of the rest end in so many seconds."""

@@ -110,9 +110,9 @@ def _cut(smtp: smtplib.SMTP) -> None:
 
     Not by the method of an SSLSocket, which would pull the TLS state from under the reader.
     """
-    if smtp.sock is not None:
+    if (sock := smtp.sock) is not None:
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(smtp.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _bare(header: AddressHeader) -> str:
