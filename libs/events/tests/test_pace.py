@@ -36,8 +36,26 @@ def test_a_fifth_of_the_time_is_four_fifths_of_rest() -> None:
     pace = Pace(lambda: 0.2)
     limit = pace.limit(2_000)
     assert limit < 2_000
-    assert pace.limit(10) == 10
+    assert pace.limit(3) == 3
     assert rest_after(0.2, limit, worked=10) == pytest.approx(40, rel=0.01)
+
+
+@pytest.mark.parametrize("a_second", [2_000, 10_000])
+def test_it_works_for_five_milliseconds_at_a_time(a_second: int) -> None:
+    """However fast records are applied here."""
+    pace = Pace(lambda: 0.2)
+    for _ in range(10):
+        records = pace.limit(2_000)
+        pace.rest(records, time.monotonic() - records / a_second, Rests())
+    assert pace.limit(2_000) == pytest.approx(a_second / 200, rel=0.1)
+
+
+def test_its_batches_are_neither_tiny_nor_large() -> None:
+    pace = Pace(lambda: 0.2)
+    for worked, bounds in ((10.0, range(5, 50)), (0.0, range(50, 500))):
+        for _ in range(20):
+            pace.rest(pace.limit(2_000), time.monotonic() - worked, Rests())
+        assert pace.limit(2_000) in bounds
 
 
 def test_at_the_log_s_end_it_keeps_up() -> None:

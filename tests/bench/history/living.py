@@ -30,22 +30,25 @@ class Noticed:
 
 
 class Living:
-    """`with Living(…) as living:` the loops run; afterwards `reads` and `commands` are whole."""
+    """`with living:` the loops run; afterwards `reads` and `commands` are whole. Entered again, it
+    adds to them."""
 
     def __init__(self, url: str, token: str, people: Sequence[Person]):
         self.reads, self.commands = Noticed(), Noticed()
         self._people = people
         self._stop = threading.Event()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def __enter__(self) -> "Living":
+        self._stop.clear()
         self._client = httpx.Client(
-            base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False
+            base_url=self._url, headers=self._headers, timeout=_TIMEOUT, trust_env=False
         )
         self._threads = [
             threading.Thread(target=self._run, args=(self.reads, self._read)),
             threading.Thread(target=self._run, args=(self.commands, self._command)),
         ]
-
-    def __enter__(self) -> "Living":
         for thread in self._threads:
             thread.start()
         return self

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from threading import Event
 
-_BATCH = 200  # records at a time while it has to leave time to others
+_STRETCH = 0.005  # seconds of work at a time: whoever comes meanwhile may have to wait for its end
+_LEAST, _MOST = 5, 200  # records of a stretch
 
 
 class Pace:
@@ -15,14 +16,19 @@ class Pace:
     def __init__(self, share: Callable[[], float] = lambda: 1.0):
         self._share = share
         self._limit = 0
+        self._stretch = _LEAST  # records that take about _STRETCH here
 
     def limit(self, most: int) -> int:
         """How many records to take next, `most` at most."""
-        self._limit = most if self._share() >= 1 else min(most, _BATCH)
+        self._limit = most if self._share() >= 1 else min(most, self._stretch)
         return self._limit
 
     def rest(self, records: int, began: float, stopping: Event) -> None:
         """Leave the others their part after a batch that began then (of time.monotonic)."""
         share = self._share()
-        if share < 1 and records >= self._limit:
-            stopping.wait((time.monotonic() - began) * (1 - share) / share)
+        if share >= 1 or records < self._limit:
+            return
+        worked = time.monotonic() - began
+        fitting = records * _STRETCH / max(worked, 0.001)
+        self._stretch = round(min(max((self._stretch + fitting) / 2, _LEAST), _MOST))
+        stopping.wait(worked * (1 - share) / share)
