@@ -22,7 +22,7 @@ from rollcall_user_management.readstore import LAYOUT
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between looks at the table, which also tells of its changes
-BESIDE_OTHERS = 0.1  # the part of its time in which a replica fills while another generation serves
+BESIDE_OTHERS = 0.2  # the part of its time in which a replica fills while another generation serves
 # Seconds that a generation is kept open after it was live: a query may have taken it, and wait for
 # its positions, then read.
 _LAST_QUERIES = 6.0
