@@ -44,9 +44,9 @@ test test-fast: export GRPC_ENABLE_FORK_SUPPORT = 0
 test: lint types imports ## every check: lint, types, import rules, all tests
 	@echo "== tests: those of whole platforms at the same time as the others, shown after them"
 	@set -m; \
-	  $(BIN)/pytest -r fEsxX $(OF_PLATFORMS) > $(VENV)/platforms.log 2>&1 & platforms=$$!; \
+	  $(BIN)/pytest $(OF_PLATFORMS) > $(VENV)/platforms.log 2>&1 & platforms=$$!; \
 	  trap 'kill -INT $$platforms; wait $$platforms; exit 130' INT TERM; \
-	  $(BIN)/pytest -r fEsxX $(addprefix --ignore=,$(OF_PLATFORMS) $(OF_ENGINES)); others=$$?; \
+	  $(BIN)/pytest $(addprefix --ignore=,$(OF_PLATFORMS) $(OF_ENGINES)); others=$$?; \
 	  wait $$platforms; code=$$?; cat $(VENV)/platforms.log; exit $$((code + others))
 
 lint: $(ENVIRONMENT) ## style
@@ -74,7 +74,7 @@ test-fast: $(ENVIRONMENT) ## the unit tests alone
 test-containers: $(ENVIRONMENT) ## the integration tests on containers, where Docker is present
 	@$(BIN)/python -W ignore -c 'import docker; docker.from_env(timeout=5).ping()' 2>/dev/null \
 	  || { echo "make test-containers needs Docker, and no Docker daemon answers." >&2; exit 1; }
-	@ROLLCALL_TEST_PLATFORM=containers $(BIN)/pytest -r fEsxX tests/integration
+	@ROLLCALL_TEST_PLATFORM=containers $(BIN)/pytest tests/integration
 
 # --- images and Compose ----------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ image-requirements: $(ENVIRONMENT) ## which part of the lock each image installs
 	@$(LONG) manifests.image_requirements
 
 compose-test: $(ENVIRONMENT) images ## docker-compose.yml for real: build, start, journeys, also secured
-	@$(BIN)/pytest -r fEsxX tests/compose
+	@$(BIN)/pytest tests/compose
 
 # --- long runs, each on a platform of its own ------------------------------------------------
 
