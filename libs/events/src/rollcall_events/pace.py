@@ -10,17 +10,17 @@ _LEAST, _MOST = 5, 200  # records of a stretch
 
 class Pace:
     """share: the part of the time in which it may work, above 0; 1 is as fast as it goes. It is
-    asked before each batch. What is at the log's end is never slowed down: it has no more to do
-    than whoever else follows the log, and should not fall behind them."""
+    asked before each batch. At the log's end, what comes in less than a stretch of work is not
+    slowed down: there is no more to do than for whoever else follows the log."""
 
     def __init__(self, share: Callable[[], float] = lambda: 1.0):
         self._share = share
         self._limit = 0
-        self._stretch = _LEAST  # records that take about _STRETCH here
+        self._fitting = _LEAST  # records that take about _STRETCH here
 
     def limit(self, most: int) -> int:
         """How many records to take next, `most` at most."""
-        self._limit = most if self._share() >= 1 else min(most, self._stretch)
+        self._limit = most if self._share() >= 1 else min(most, self._fitting)
         return self._limit
 
     def rest(self, records: int, began: float, stopping: Event) -> None:
@@ -30,5 +30,5 @@ class Pace:
             return
         worked = time.monotonic() - began
         fitting = records * _STRETCH / max(worked, 0.001)
-        self._stretch = round(min(max((self._stretch + fitting) / 2, _LEAST), _MOST))
+        self._fitting = round(min(max((self._fitting + fitting) / 2, _LEAST), _MOST))
         stopping.wait(worked * (1 - share) / share)

@@ -36,7 +36,7 @@ class Bell:
             try:
                 connection.execute(text(f'LISTEN "{self._channel}"'))
             except BaseException:
-                connection.close()
+                close(connection)
                 raise
             self._connection = connection
 
