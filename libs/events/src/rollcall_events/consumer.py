@@ -22,12 +22,15 @@ from rollcall_events.settings import KafkaSettings
 from rollcall_events.status import Reporter, Status
 from rollcall_events.subscription import Subscription
 from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
-from rollcall_events.writer import Writer, side_by_side
+from rollcall_events.writer import Writer, in_parts, side_by_side
 
 log = logging.getLogger(__name__)
 
-BATCH_SIZE = 2_000
-LARGE = 200  # records, from which a batch is applied in two transactions at once
+BATCH_SIZE = 500  # records of a transaction
+# In hand at a time: where the last transactions of these end, Python or Postgres has nothing to do.
+BATCHES = 8
+WRITERS = 2  # transactions at a time
+LARGE = 200  # records in hand, from which they are applied in more than one transaction
 POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
 # A transaction costs what dozens of records cost, so while records keep coming they are gathered
 # for as long as the last transaction took. A record that comes alone does not wait.
@@ -77,7 +80,7 @@ class Consumer:
         self._guard = ParkingGuard()
         self._deadline = Deadline(handler_deadline)
         self._timed_out: Position | None = None  # the record of which a statement took too long
-        self._writers = [Writer(engine, subscription, self._deadline) for _ in range(2)]
+        self._writers = [Writer(engine, subscription, self._deadline) for _ in range(WRITERS)]
         self._thread = threading.Thread(
             target=self._run, name=f"consumer-{subscription.group}", daemon=True
         )
@@ -172,7 +175,7 @@ class Consumer:
             self._turned_at = time.monotonic()
             if self._rejoining.is_set():
                 raise SessionOver("the stored offsets are to be read again")
-            limit = self._pace.limit(self._batch_size)
+            limit = self._pace.limit(BATCHES * self._batch_size)
             session.fetch(limit, POLL_WAIT)
             if session.in_hand:
                 session.gather(limit, self._gather_until)
@@ -191,8 +194,9 @@ class Consumer:
         backoff = 0.0
         while session.in_hand and not self._stopping.is_set():
             try:
-                if len(session.in_hand) >= LARGE:
-                    self._apply_side_by_side(session, topic)
+                while len(session.in_hand) >= LARGE:
+                    if not self._apply_side_by_side(session, topic):
+                        break
                 self._apply_or_split(session, topic)
             except Exception as error:
                 if not is_store_trouble(error):
@@ -203,35 +207,42 @@ class Consumer:
         ended = time.monotonic()
         self._gather_until = ended + min(ended - began, GATHER_MOST)
 
-    def _apply_side_by_side(self, session: Session, topic: Topic) -> None:
-        """Apply each half of the partitions in a transaction of its own, both at once. What a
-        record's trouble keeps from being applied stays in hand."""
-        self._turned_at = time.monotonic()
-        halves = [[r for r in session.in_hand if r.partition % 2 == half] for half in (0, 1)]
-        if not all(halves):
-            return
+    def _apply_side_by_side(self, session: Session, topic: Topic) -> bool:
+        """Apply what is in hand in transactions of other partitions each, some of them at once.
+        Whether that helped, and may again: what a record's trouble keeps from being applied stays
+        in hand."""
+        parts, left = in_parts(session.in_hand, self._batch_size, LARGE, BATCHES)
+        if len(parts) < 2:
+            return False
         ended = side_by_side(
-            [
-                partial(writer.write, records, _starts(session, records), topic.partitions)
-                for writer, records in zip(self._writers, halves, strict=True)
-            ]
+            self._writers,
+            [partial(self._write, session, topic, records) for records in parts],
+            self._stopping,
         )
-        left: list[RawRecord] = []
-        for records, result in zip(halves, ended, strict=True):
+        not_applied: list[RawRecord] = []
+        for number, records in enumerate(parts):
+            result = ended.get(number)
             if isinstance(result, Outcome):
                 session.applied(records)
                 self._reporter.totals += result
             else:
-                left += records
-        session.in_hand = left
-        for result in ended:
+                not_applied += records
+        session.in_hand = not_applied + left
+        for result in ended.values():
             if isinstance(result, Exception) and not _may_be_a_record(result):
                 raise result
+        return not not_applied
+
+    def _write(
+        self, session: Session, topic: Topic, records: Sequence[RawRecord], writer: Writer
+    ) -> Outcome:
+        self._turned_at = time.monotonic()
+        return writer.write(records, _starts(session, records), topic.partitions)
 
     def _apply_or_split(self, session: Session, topic: Topic) -> None:
         """Apply everything in hand. What cannot be handled is found by splitting, and parked."""
         failures: dict[Position, Failure] = {}
-        size = len(session.in_hand)
+        size = self._batch_size
         while session.in_hand and not self._stopping.is_set():
             self._turned_at = time.monotonic()
             records = session.in_hand[:size]
@@ -248,7 +259,7 @@ class Consumer:
                 size = self._smaller(session, records, failures, error)
             else:
                 del session.in_hand[: len(records)]
-                size = len(session.in_hand)
+                size = self._batch_size
 
     def _smaller(
         self,
@@ -302,9 +313,8 @@ class Consumer:
         records: Sequence[RawRecord],
         failures: Mapping[Position, Failure],
     ) -> None:
-        (writer, _) = self._writers
         starts = _starts(session, records)
-        self._reporter.totals += writer.write(records, starts, topic.partitions, failures)
+        self._reporter.totals += self._writers[0].write(records, starts, topic.partitions, failures)
         session.applied(records)
 
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:

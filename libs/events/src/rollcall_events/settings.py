@@ -67,6 +67,10 @@ class KafkaSettings:
             "auto.offset.reset": "error",
             "queued.min.messages": 1_000,
             "queued.max.messages.kbytes": 8_192,
+            # A turn's records are of many partitions then, and so of many transactions; a response
+            # is no multiple of the queue; and a queue that was full is filled before it is empty.
+            "max.partition.fetch.bytes": 65_536,
+            "fetch.queue.backoff.ms": 10,
             "max.poll.interval.ms": 300_000,
             "fetch.wait.max.ms": 500,
             "fetch.error.backoff.ms": 100,

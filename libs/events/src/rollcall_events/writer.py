@@ -4,8 +4,10 @@ Applying a batch is half Python's work and half Postgres's. While one waits for 
 gained, unless another transaction is under way: of other partitions, as another replica's would be.
 """
 
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Engine
@@ -58,25 +60,59 @@ class Writer:
             self._wire = None
 
 
-def side_by_side(calls: Sequence[Callable[[], Outcome]]) -> Sequence[Outcome | Exception]:
-    """What each call returned or raised. They run at once, the first in the caller's thread, and
-    bound their own time."""
+def in_parts(
+    records: Sequence[RawRecord], most: int, enough: int, parts: int
+) -> tuple[list[list[RawRecord]], list[RawRecord]]:
+    """The records of transactions that may be applied in any order, and what is left for later.
+
+    Each partition's records are all of one part, as long as it has `most` at most; else the last of
+    them are left. There are `parts` of `enough` records, if those suffice for it and are of enough
+    partitions; or two, or as many as `most` wants."""
+    count = max(math.ceil(len(records) / most), min(len(records) // enough, parts), 2)
+    made: list[list[RawRecord]] = [[] for _ in range(count)]
+    left: list[RawRecord] = []
+    of: dict[int, list[RawRecord]] = {}
+    for record in records:
+        part = of.get(record.partition)
+        if part is None:
+            part = of[record.partition] = min(made, key=len)
+        (part if len(part) < most else left).append(record)
+    return [part for part in made if part], left
+
+
+def side_by_side(
+    writers: Sequence[Writer],
+    calls: Sequence[Callable[[Writer], Outcome]],
+    stopping: threading.Event,
+) -> Mapping[int, Outcome | Exception]:
+    """What calls returned or raised, by their number; once one has raised, or `stopping` is set,
+    none is begun any more.
+
+    Each is given a writer that is free. They run at once, as many as there are writers, the first
+    of whom works in the caller's thread, and bound their own time."""
+    waiting = deque(enumerate(calls))
     ended: dict[int, Outcome | Exception] = {}
 
-    def run(number: int) -> None:
-        try:
-            ended[number] = calls[number]()
-        except Exception as error:  # noqa: BLE001  (the caller sorts it out)
-            ended[number] = error
+    def run(writer: Writer) -> None:
+        while not stopping.is_set():
+            try:
+                number, call = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                ended[number] = call(writer)
+            except Exception as error:  # noqa: BLE001  (the caller sorts it out)
+                waiting.clear()
+                ended[number] = error
 
     # Daemons: a handler that hangs must not keep the process from ending.
     threads = [
-        threading.Thread(target=run, args=(number,), name=f"writer-{number}", daemon=True)
-        for number in range(1, len(calls))
+        threading.Thread(target=run, args=(writer,), name=f"writer-{number}", daemon=True)
+        for number, writer in enumerate(writers[1:], 1)
     ]
     for thread in threads:
         thread.start()
-    run(0)
+    run(writers[0])
     for thread in threads:
         thread.join()
-    return [ended[number] for number in range(len(calls))]
+    return ended

@@ -1,5 +1,6 @@
 """Connections to Postgres: every one has a deadline, and a schema of its own."""
 
+import msgspec
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 
@@ -29,6 +30,7 @@ def make_engine(
         pool_timeout=5,
         # A pooled connection that died while Postgres was away is replaced, not handed out.
         pool_pre_ping=True,
+        json_deserializer=msgspec.json.decode,
         connect_args={
             "options": options,
             "connect_timeout": 3,
