@@ -1,6 +1,5 @@
 """A client that librdkafka has left without a broker is found out, and another takes its place."""
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -112,7 +111,7 @@ NEVER_TRIED = {"source": "learned", "state": "INIT", "stateage": 42_000_000}
 )
 def test_what_statistics_say(brokers: list[dict[str, object]], lost: bool) -> None:
     """The states are those of clients that went on and of one that did not."""
-    assert is_lost(json.dumps({"brokers": dict(enumerate(brokers))})) is lost
+    assert is_lost({"brokers": dict(enumerate(brokers))}) is lost
 
 
 def test_a_session_ends_and_closing_it_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,6 +183,7 @@ class Consumer:
                 self._apply_in_hand(session, topic)
                 self._pace.rest(records, began, self._stopping)
             session.commit_if_due()
+            session.look_for_more()
             self.moments.turn(session)
             if self._turned_at - reported > 0.5:
                 reported = self._turned_at

@@ -7,17 +7,17 @@ fetches nor heartbeats then and keeps what its group gives to others, a producer
 error tells of it, the client's statistics do.
 """
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 _OF_KAFKA = ("configured", "learned")  # beside these a client has some that are only its own
 _UNTRIED = 5_000_000  # microseconds; one that is away is tried again after a second
 
 
-def is_lost(statistics: str) -> bool:
+def is_lost(statistics: Mapping[str, Any]) -> bool:
     """Whether a client, by its statistics, has nobody left to ask. With Kafka merely away it still
     knows whom to try, and tries."""
-    brokers = json.loads(statistics)["brokers"].values()
+    brokers = statistics["brokers"].values()
     return not any(broker["source"] in _OF_KAFKA and _is_tried(broker) for broker in brokers)
 
 

@@ -1,5 +1,6 @@
 """One producer per process; a publish resolves when the broker has acknowledged it."""
 
+import json
 import logging
 import threading
 import time
@@ -172,7 +173,7 @@ class Publisher:
         self._lost = False
 
     def _on_statistics(self, statistics: str) -> None:
-        self._lost = is_lost(statistics)
+        self._lost = is_lost(json.loads(statistics))
 
     def _probe(self) -> None:
         try:

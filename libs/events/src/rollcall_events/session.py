@@ -5,6 +5,7 @@ exception in one can lose a record that the client has already handed out; they 
 wrong, and the session ends so that a new one begins from the stored offsets.
 """
 
+import json
 import logging
 import threading
 import time
@@ -19,11 +20,13 @@ from rollcall_events.codec import RawRecord
 from rollcall_events.lost import is_lost
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.topic import Topic
+from rollcall_events.unfetched import Unfetched, fetched_next
 
 log = logging.getLogger(__name__)
 
 CLOSE_WITHIN = 5.0  # seconds; a client that waits for its coordinator to commit takes up to 45
 _ENDS_WITHIN = 1.0  # seconds
+_ASK_AGAIN = 30.0  # seconds, where not all ends were answered in time
 COMMIT_INTERVAL = 0.5  # seconds; Kafka's committed offsets only serve lag metrics
 
 
@@ -63,6 +66,10 @@ class Session:
         self._committed_at = 0.0
         self._paused = False
         self._lost = False
+        self._next: dict[int, int] = {}  # what the client fetches next, until it is looked at
+        self._ends: dict[int, int] = {}  # as the broker answered last
+        self._ask_after = 0.0  # of time.monotonic
+        self._unfetched = Unfetched()
         callbacks = {
             "error_cb": self._on_error,
             "stats_cb": self._on_statistics,
@@ -109,6 +116,7 @@ class Session:
         if self._paused:
             self._client.resume(self._held())
             self._paused = False
+            self._unfetched = Unfetched()
 
     def applied(self, records: Sequence[RawRecord]) -> None:
         """Note what is in the store for good; `commit_if_due` tells Kafka."""
@@ -132,13 +140,28 @@ class Session:
             except KafkaException as error:
                 log.warning("offsets not committed", extra={"reason": error.args[0].name()})
 
+    def look_for_more(self) -> None:
+        """Every few seconds, ask the broker where the log ends. Raises SessionOver if it holds
+        records that the client does not bring."""
+        if self._paused or not self._next or time.monotonic() < self._ask_after:
+            return
+        next_ = {p: offset for p, offset in self._next.items() if p in self.positions}
+        self._next = {}
+        ends = self.ends_now()
+        self._ends |= ends
+        if not next_.keys() <= ends.keys():
+            self._ask_after = time.monotonic() + _ASK_AGAIN
+        standing = self._unfetched.look(next_, ends, time.monotonic())
+        if standing:
+            raise SessionOver(f"the client does not bring what is in the log, of {standing}")
+
     def ends(self) -> dict[int, int]:
         """The log's end of each partition held, as last heard of. No network is used."""
         ends = {}
         for partition in list(self.positions):
             place = TopicPartition(self._topic.name, partition)
             _, high = self._client.get_watermark_offsets(place, cached=True)
-            ends[partition] = high
+            ends[partition] = max(high, self._ends.get(partition, 0))
         return ends
 
     def ends_now(self) -> dict[int, int]:
@@ -254,7 +277,9 @@ class Session:
 
     def _on_statistics(self, statistics: str) -> None:
         try:
-            if is_lost(statistics):
+            said = json.loads(statistics)
+            self._next = fetched_next(said, self._topic.name)
+            if is_lost(said):
                 self._lost = True
                 self._trouble = SessionOver("the client has lost every broker")
         except Exception as error:  # noqa: BLE001  (a callback must not raise)

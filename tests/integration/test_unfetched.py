@@ -1,0 +1,116 @@
+"""A client that is silent about a partition is replaced, and one that has all of it is not."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer as Client
+from confluent_kafka import Producer, TopicPartition
+from integration.test_consuming import consuming, create, names, update
+from integration.test_consuming import publisher as publisher  # the fixtures
+from integration.test_consuming import store as store
+from sqlalchemy import Engine
+from support.waiting import eventually
+
+from rollcall_events import Consumer, KafkaSettings, Publisher, unfetched
+from rollcall_events import session as session_module
+from rollcall_events.unfetched import Unfetched
+
+LOOKS = 0.1  # seconds between them
+STANDING = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Settings(KafkaSettings):
+    """Of clients that are looked at all the time."""
+
+    def consumer(self, group: str) -> dict[str, Any]:
+        return super().consumer(group) | {"statistics.interval.ms": int(LOOKS * 1_000)}
+
+
+@pytest.fixture
+def settings(kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(unfetched, "STANDING", STANDING)
+    return Settings(kafka_settings.bootstrap_servers, group_protocol=kafka_settings.group_protocol)
+
+
+class Deaf(Client):
+    """Fetches nothing, and says nothing of it."""
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.pause(partitions)
+
+
+def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [getattr(record, "reason", "") for record in caplog.records]
+
+
+def test_what_a_client_does_not_bring_another_does(
+    settings: Settings,
+    store: Engine,
+    topic: str,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    key = create(publisher)
+    clients = [Client, Deaf]
+    monkeypatch.setattr(
+        session_module, "Client", lambda *given, **named: _next_of(clients)(*given, **named)
+    )
+    with consuming(settings, store, topic) as consumer:
+        eventually(consumer.ready)
+        eventually(lambda: consumer.status().lag_records == 1)  # it never heard of it by itself
+        assert names(store, key) == []
+        eventually(lambda: names(store, key) == ["0"])
+        update(publisher, key, "1")
+        eventually(lambda: names(store, key) == ["0", "1"])
+    assert [r for r in reasons(caplog) if r.startswith("the client does not bring")]
+
+
+def _next_of(clients: list[type[Client]]) -> type[Client]:
+    return clients.pop() if len(clients) > 1 else clients[0]
+
+
+@pytest.mark.usefixtures("apache_kafka")
+def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
+    settings: Settings,
+    store: Engine,
+    topic: str,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    create(publisher)
+    _in_a_transaction(settings, topic, b"no event, and the last record of the log")
+    looked: list[float] = []
+    look = Unfetched.look
+
+    def noted(
+        self: Unfetched, next_: Mapping[int, int], ends: Mapping[int, int], now: float
+    ) -> Any:
+        looked.append(time.monotonic())
+        return look(self, next_, ends, now)
+
+    monkeypatch.setattr(Unfetched, "look", noted)
+    with consuming(settings, store, topic) as consumer:
+        eventually(lambda: _came_to(consumer) == (1, 1))
+        applied = time.monotonic()
+        eventually(lambda: bool(looked) and looked[-1] > applied + 2 * STANDING)
+        assert consumer.ready()
+    assert not [r for r in reasons(caplog) if r.startswith("the client does not bring")]
+
+
+def _came_to(consumer: Consumer) -> tuple[int, int]:
+    events = consumer.status().events
+    return events.get("applied", 0), events.get("rejected", 0)
+
+
+def _in_a_transaction(settings: KafkaSettings, topic: str, value: bytes) -> None:
+    producer = Producer(settings.common() | {"transactional.id": f"test-{topic}"})
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    producer.produce(topic, value, b"nobody")
+    producer.commit_transaction(10)
