@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,7 +13,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import psycopg2
 from chaos import groups
-from chaos.accepted import Answer, Script
+from chaos.accepted import Accepted, Answer, Script
 from chaos.cluster import REPLICAS, Cluster, Replica
 from e2e.waiting import eventually
 from faults.processes import Kept
@@ -141,11 +141,9 @@ def _restart_kafka(cluster: Cluster, rng: random.Random) -> Fault:
 
 
 def _restart_postgres(cluster: Cluster, rng: random.Random) -> Fault:
-    """Nobody can record what became of the messages in flight until it is back."""
-    before = {s: groups.in_flight(cluster.database_url, s) for s in groups.NOTIFIERS}
+    unrecorded = _unrecorded(cluster)
     fault = _ended(cluster.postgres, cluster.postgres.end)
-    for service in groups.NOTIFIERS:
-        fault.in_flight.update(before[service] | _in_flight(cluster, service))
+    fault.in_flight.update(unrecorded())
     return fault
 
 
@@ -162,17 +160,41 @@ def _halted(process: Kept, seconds: float) -> Fault:
 
 def _stall_postgres(cluster: Cluster, rng: random.Random) -> Fault:
     """As with its restart; and leases end, so that one replica sends what another has sent."""
-    before = {s: groups.in_flight(cluster.database_url, s) for s in groups.NOTIFIERS}
+    unrecorded = _unrecorded(cluster)
     fault = Fault(time.monotonic())
     cluster.postgres.send_all(SIGSTOP)
 
     def undo() -> None:
         cluster.postgres.send_all(SIGCONT)
-        for service in groups.NOTIFIERS:
-            fault.in_flight.update(before[service] | _in_flight(cluster, service))
+        fault.in_flight.update(unrecorded())
 
     fault.lasts(rng.uniform(*_STALL), undo)
     return fault
+
+
+def _unrecorded(cluster: Cluster) -> Callable[[], Sequence[str]]:
+    """Asked before Postgres goes, and answered when it is back: the messages of which nothing could
+    be recorded meanwhile. In hand before or after, or taken in by a provider in between: those may
+    have been handed out after the first look, and again before the second."""
+    before = {s: groups.in_flight(cluster.database_url, s) for s in groups.NOTIFIERS}
+    taken_in = {s: len(_accepted(cluster, s)) for s in groups.NOTIFIERS}
+
+    def messages() -> Sequence[str]:
+        return [
+            message
+            for s in groups.NOTIFIERS
+            for message in before[s]
+            | _in_flight(cluster, s)
+            | {a.message for a in _accepted(cluster, s)[taken_in[s] :]}
+        ]
+
+    return messages
+
+
+def _accepted(cluster: Cluster, service: str) -> Sequence[Accepted]:
+    script = _script(service, cluster)
+    assert script is not None
+    return script.accepted
 
 
 def _ended(process: Kept, end: Callable[[], None]) -> Fault:

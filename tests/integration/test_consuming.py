@@ -26,6 +26,7 @@ from rollcall_events.inbox import StaleOwner, apply, connect
 from rollcall_events.schema import CREATE_DISCARDS_V1, CREATE_V1, CREATE_V2
 from rollcall_events.session import Session
 from rollcall_events.topic import ensure_topic
+from rollcall_events.unfetched import Unfetched
 
 CREATED = "rollcall.users.v1.UserCreatedEvent"
 UPDATED = "rollcall.users.v1.UserUpdatedEvent"
@@ -186,7 +187,9 @@ def test_a_commit_that_kafka_did_not_hear_is_told_again(
     """A coordinator that is away for longer than a commit is waited for answers with an error."""
     create(publisher)
     made = ensure_topic(kafka_settings, topic)
-    session = Session(kafka_settings, f"group-{topic}", made, store, lambda topic: None)
+    session = Session(
+        kafka_settings, f"group-{topic}", made, store, lambda topic: None, Unfetched()
+    )
 
     def fetched() -> bool:
         session.fetch(10, 0.1)

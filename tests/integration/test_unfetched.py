@@ -83,7 +83,7 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    create(publisher)
+    key = create(publisher)
     _in_a_transaction(settings, topic, b"no event, and the last record of the log")
     looked: list[float] = []
     look = Unfetched.look
@@ -94,12 +94,20 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
         looked.append(time.monotonic())
         return look(self, next_, ends, now)
 
+    def stays_ready(consumer: Consumer) -> None:
+        eventually(consumer.ready)
+        since = time.monotonic()
+        eventually(lambda: bool(looked) and looked[-1] > since + 2 * STANDING)
+        assert consumer.ready()
+
     monkeypatch.setattr(Unfetched, "look", noted)
     with consuming(settings, store, topic) as consumer:
         eventually(lambda: _came_to(consumer) == (1, 1))
-        applied = time.monotonic()
-        eventually(lambda: bool(looked) and looked[-1] > applied + 2 * STANDING)
-        assert consumer.ready()
+        stays_ready(consumer)
+    with consuming(settings, store, topic) as consumer:  # which has nothing to fetch
+        stays_ready(consumer)
+        update(publisher, key, "1")
+        eventually(lambda: names(store, key) == ["0", "1"])
     assert not [r for r in reasons(caplog) if r.startswith("the client does not bring")]
 
 

@@ -19,6 +19,7 @@ from rollcall_events.codec import RawRecord
 from rollcall_events.ids import uuid7
 from rollcall_events.lost import is_lost
 from rollcall_events.session import Session, SessionOver
+from rollcall_events.unfetched import Unfetched
 
 ATTEMPTS = 10  # one in twenty clients is not lost, but tries bootstrap.servers again
 WITHIN = 5.0  # seconds until it is found out, by a publisher that looks for a broker meanwhile
@@ -53,7 +54,7 @@ def nothing_is_left() -> Iterator[None]:
 def joining(broker: Forgetful) -> Session:
     """A session with something to commit, and no coordinator to commit it to."""
     engine = create_engine("postgresql+psycopg2://")  # nothing is assigned: it stays unused
-    session = Session(settings(broker), "group", TOPIC, engine, verify=lambda topic: None)
+    session = Session(settings(broker), "group", TOPIC, engine, lambda topic: None, Unfetched())
     session.applied([RawRecord(TOPIC.name, 3, 7, b"", b"", (), 0)])
     return session
 

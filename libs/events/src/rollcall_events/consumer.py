@@ -22,6 +22,7 @@ from rollcall_events.settings import KafkaSettings
 from rollcall_events.status import Reporter, Status
 from rollcall_events.subscription import Subscription
 from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
+from rollcall_events.unfetched import Unfetched
 from rollcall_events.writer import Writer, in_parts, side_by_side
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop
 # A transaction costs what dozens of records cost, so while records keep coming they are gathered
 # for as long as the last transaction took. A record that comes alone does not wait.
 GATHER_MOST = 0.005  # seconds
-STUCK_AFTER = 60.0  # seconds without a turn of the loop; a fifth of max.poll.interval.ms
+STUCK_AFTER = 60.0  # seconds without a turn of the loop, or a transaction in it
+POLL_WITHIN = 60.0  # seconds, of transactions in a turn; a fifth of max.poll.interval.ms
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0  # seconds, while Postgres is away
 
 
@@ -46,9 +48,10 @@ class Consumer:
     away the consumer keeps its place in the group, and goes on by itself. on_topic: told of the
     topic, and None if it is not the one that the stored offsets are of. verify: called before
     stored offsets are gone on from, so before Kafka is told of others; it raises Refused if they
-    must not be, and TopicUnavailable or the store's errors to be called again. handler_deadline:
-    seconds after which a handler is interrupted, and its record parked. pace: how much of its time
-    it may work. moments: asked for by groups that answer for moments.
+    must not be, and TopicUnavailable or the store's errors to be called again. batch_size: the
+    most records of a transaction. handler_deadline: seconds after which a handler is interrupted,
+    and its record parked. pace: how much of its time it may work. moments: asked for by groups that
+    answer for moments.
     """
 
     def __init__(
@@ -75,9 +78,10 @@ class Consumer:
         self._rejoining = threading.Event()
         self._reporter = Reporter()
         self._turned_at = time.monotonic()
-        self._gather_until = 0.0  # of time.monotonic
+        self._gather_until = self._polled_at = 0.0  # of time.monotonic
         self._pace = pace or Pace()
         self._guard = ParkingGuard()
+        self._unfetched = Unfetched()
         self._deadline = Deadline(handler_deadline)
         self._timed_out: Position | None = None  # the record of which a statement took too long
         self._writers = [Writer(engine, subscription, self._deadline) for _ in range(WRITERS)]
@@ -158,9 +162,8 @@ class Consumer:
         self._verify(topic)
         self._on_topic(topic)
         self._rejoining.clear()
-        session = Session(
-            self._settings, self._subscription.group, topic, self._engine, self._verify
-        )
+        group = self._subscription.group
+        session = Session(self._settings, group, topic, self._engine, self._verify, self._unfetched)
         self._reporter.begin()
         try:
             self._turns(session, topic)
@@ -177,6 +180,7 @@ class Consumer:
                 raise SessionOver("the stored offsets are to be read again")
             limit = self._pace.limit(BATCHES * self._batch_size)
             session.fetch(limit, POLL_WAIT)
+            self._polled_at = time.monotonic()
             if session.in_hand:
                 session.gather(limit, self._gather_until)
                 records, began = len(session.in_hand), time.monotonic()
@@ -195,9 +199,8 @@ class Consumer:
         backoff = 0.0
         while session.in_hand and not self._stopping.is_set():
             try:
-                while len(session.in_hand) >= LARGE:
-                    if not self._apply_side_by_side(session, topic):
-                        break
+                while len(session.in_hand) >= LARGE and self._apply_side_by_side(session, topic):
+                    self._poll_if_due(session)
                 self._apply_or_split(session, topic)
             except Exception as error:
                 if not is_store_trouble(error):
@@ -261,6 +264,14 @@ class Consumer:
             else:
                 del session.in_hand[: len(records)]
                 size = self._batch_size
+                self._poll_if_due(session)
+
+    def _poll_if_due(self, session: Session) -> None:
+        """Tell the group that this member lives, in a turn that takes long. What is in hand may be
+        less afterwards."""
+        if time.monotonic() - self._polled_at > POLL_WITHIN:
+            session.keep_place()
+            self._polled_at = time.monotonic()
 
     def _smaller(
         self,
@@ -298,14 +309,8 @@ class Consumer:
 
     def _about_to_park(self, record: RawRecord, failure: Failure) -> None:
         self._guard.check(record.key, failure.reason)
-        log.error(
-            "a record cannot be handled and is parked",
-            extra={
-                "partition": record.partition,
-                "offset": record.offset,
-                "reason": failure.reason,
-            },
-        )
+        told = {"partition": record.partition, "offset": record.offset, "reason": failure.reason}
+        log.error("a record cannot be handled and is parked", extra=told)
 
     def _apply(
         self,

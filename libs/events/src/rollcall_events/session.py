@@ -45,7 +45,7 @@ class SessionOver(Exception):
 class Session:
     """positions: partition held → next offset. in_hand: fetched and not yet applied.
     verify: called with the topic between reading stored offsets and using them; what it raises
-    ends the session."""
+    ends the session. unfetched: of this group's sessions, one after the other."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Session:
         topic: Topic,
         engine: Engine,
         verify: Callable[[Topic], None],
+        unfetched: Unfetched,
     ):
         self.positions: dict[int, int] = {}
         self.in_hand: list[RawRecord] = []
@@ -69,7 +70,8 @@ class Session:
         self._next: dict[int, int] = {}  # what the client fetches next, until it is looked at
         self._ends: dict[int, int] = {}  # as the broker answered last
         self._ask_after = 0.0  # of time.monotonic
-        self._unfetched = Unfetched()
+        self._unfetched = unfetched
+        unfetched.forget()
         callbacks = {
             "error_cb": self._on_error,
             "stats_cb": self._on_statistics,
@@ -116,7 +118,7 @@ class Session:
         if self._paused:
             self._client.resume(self._held())
             self._paused = False
-            self._unfetched = Unfetched()
+            self._unfetched.forget()
 
     def applied(self, records: Sequence[RawRecord]) -> None:
         """Note what is in the store for good; `commit_if_due` tells Kafka."""
@@ -143,10 +145,10 @@ class Session:
     def look_for_more(self) -> None:
         """Every few seconds, ask the broker where the log ends. Raises SessionOver if it holds
         records that the client does not bring."""
-        if self._paused or not self._next or time.monotonic() < self._ask_after:
+        told, self._next = self._next, {}
+        next_ = {p: max(told[p], fetched) for p, fetched in self._fetched.items() if p in told}
+        if self._paused or not next_ or time.monotonic() < self._ask_after:
             return
-        next_ = {p: offset for p, offset in self._next.items() if p in self.positions}
-        self._next = {}
         ends = self.ends_now()
         self._ends |= ends
         if not next_.keys() <= ends.keys():
@@ -279,6 +281,8 @@ class Session:
         try:
             said = json.loads(statistics)
             self._next = fetched_next(said, self._topic.name)
+            if not self._next:
+                self._unfetched.forget()
             if is_lost(said):
                 self._lost = True
                 self._trouble = SessionOver("the client has lost every broker")

@@ -8,6 +8,7 @@ from rollcall_events.security import Security
 
 # Seconds between looks at a client's statistics, which alone tell of one that is lost (lost.py).
 _LOOK = 3.0
+QUEUED_RECORDS, QUEUED_BYTES = 1_000, 8_388_608  # in a client; with either it fetches no more
 DELIVERY_TIMEOUT = 30.0  # seconds after which an append is in the log or never will be
 
 
@@ -65,12 +66,9 @@ class KafkaSettings:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
-            "queued.min.messages": 1_000,
-            "queued.max.messages.kbytes": 8_192,
-            # A turn's records are of many partitions then, and so of many transactions; a response
-            # is no multiple of the queue; and a queue that was full is filled before it is empty.
-            "max.partition.fetch.bytes": 65_536,
-            "fetch.queue.backoff.ms": 10,
+            "queued.min.messages": QUEUED_RECORDS,
+            "queued.max.messages.kbytes": QUEUED_BYTES // 1_024,
+            "fetch.queue.backoff.ms": 10,  # of a queue that was full; it is empty in less than 1000
             "max.poll.interval.ms": 300_000,
             "fetch.wait.max.ms": 500,
             "fetch.error.backoff.ms": 100,
