@@ -26,7 +26,7 @@ from rollcall_events.ids import uuid7
 from rollcall_local import kafka, ports, postgres
 from rollcall_local.errors import Unavailable
 
-BATCHES = (500, 5_000)
+BATCHES = (500, 5_000)  # the most records of a transaction
 RATES = (100, 1_000)  # events a second
 FOR_EACH = 5  # events of a user
 WITHIN = 120.0  # seconds, for a case to begin, and to end
