@@ -12,7 +12,7 @@ from rollcall_events.codec import RawRecord
 from rollcall_events.deadline import HANDLER_DEADLINE, Deadline
 from rollcall_events.envelope import Position
 from rollcall_events.folding import Failure, HandlerFailed, Outcome
-from rollcall_events.inbox import StaleOwner
+from rollcall_events.inbox import NO_FAILURES, StaleOwner
 from rollcall_events.moments import Moments
 from rollcall_events.pace import Pace
 from rollcall_events.parking_guard import ParkingGuard, TooManyParked
@@ -238,17 +238,22 @@ class Consumer:
         return not not_applied
 
     def _write(
-        self, session: Session, topic: Topic, records: Sequence[RawRecord], writer: Writer
+        self,
+        session: Session,
+        topic: Topic,
+        records: Sequence[RawRecord],
+        writer: Writer,
+        failures: Mapping[Position, Failure] = NO_FAILURES,
     ) -> Outcome:
         self._turned_at = time.monotonic()
-        return writer.write(records, _starts(session, records), topic.partitions)
+        starts = {record.partition: session.positions[record.partition] for record in records}
+        return writer.write(records, starts, topic.partitions, failures)
 
     def _apply_or_split(self, session: Session, topic: Topic) -> None:
         """Apply everything in hand. What cannot be handled is found by splitting, and parked."""
         failures: dict[Position, Failure] = {}
         size = self._batch_size
         while session.in_hand and not self._stopping.is_set():
-            self._turned_at = time.monotonic()
             records = session.in_hand[:size]
             try:
                 self._apply(session, topic, records, failures)
@@ -319,8 +324,8 @@ class Consumer:
         records: Sequence[RawRecord],
         failures: Mapping[Position, Failure],
     ) -> None:
-        starts = _starts(session, records)
-        self._reporter.totals += self._writers[0].write(records, starts, topic.partitions, failures)
+        first = self._writers[0]
+        self._reporter.totals += self._write(session, topic, records, first, failures)
         session.applied(records)
 
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:
@@ -333,10 +338,6 @@ class Consumer:
             self._turned_at = time.monotonic()
             session.fetch(1, POLL_WAIT)
             session.commit_if_due()  # what is stored is known by it, should Postgres be restored
-
-
-def _starts(session: Session, records: Sequence[RawRecord]) -> dict[int, int]:
-    return {record.partition: session.positions[record.partition] for record in records}
 
 
 def _may_be_a_record(error: Exception) -> bool:

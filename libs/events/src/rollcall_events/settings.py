@@ -68,7 +68,7 @@ class KafkaSettings:
             "auto.offset.reset": "error",
             "queued.min.messages": QUEUED_RECORDS,
             "queued.max.messages.kbytes": QUEUED_BYTES // 1_024,
-            "fetch.queue.backoff.ms": 10,  # of a queue that was full; it is empty in less than 1000
+            "fetch.queue.backoff.ms": 10,  # a queue that was full is empty long before 1000
             "max.poll.interval.ms": 300_000,
             "fetch.wait.max.ms": 500,
             "fetch.error.backoff.ms": 100,

@@ -65,9 +65,9 @@ def in_parts(
 ) -> tuple[list[list[RawRecord]], list[RawRecord]]:
     """The records of transactions that may be applied in any order, and what is left for later.
 
-    Each partition's records are all of one part, as long as it has `most` at most; else the last of
-    them are left. There are `parts` of `enough` records, if those suffice for it and are of enough
-    partitions; or two, or as many as `most` wants."""
+    A partition's records are all in one part. No part has more than `most`: what is beyond that is
+    left. There are up to `parts` of them with `enough` records each; but two where there is less,
+    more where `most` wants it, and never more than there are partitions."""
     count = max(math.ceil(len(records) / most), min(len(records) // enough, parts), 2)
     made: list[list[RawRecord]] = [[] for _ in range(count)]
     left: list[RawRecord] = []
