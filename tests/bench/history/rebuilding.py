@@ -71,15 +71,16 @@ def _full_speed(
 def _beside_clients(
     platform: Platform, asked: Generations, store: Store, token: str, figures: Figures
 ) -> None:
-    """One replica is killed in the middle; the new one is put to use, and the old one again."""
+    """One replica is killed in the middle; the new one is put to use, the old one again, and so
+    once more."""
     people, live = known(platform).people, asked.live()
     quiet, beside = (Living(platform.url, token, people) for _ in range(2))
     with quiet:
         _PAUSE.wait(QUIET)
     with beside:
         rebuilt = asked.rebuild(full_speed=False, halfway=lambda: platform.kill(KILLED))
-        asked.use(rebuilt.number)
-        asked.use(live)
+        for number in (rebuilt.number, live) * 2:
+            asked.use(number)
     store.wait_until_folded()
     asked.drop(rebuilt.number)
     with quiet:
