@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,7 +13,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import psycopg2
 from chaos import groups
-from chaos.accepted import Accepted, Answer, Script
+from chaos.accepted import Answer, Script
 from chaos.cluster import REPLICAS, Cluster, Replica
 from e2e.waiting import eventually
 from faults.processes import Kept
@@ -108,7 +108,7 @@ def _restart(service: str, cluster: Cluster, rng: random.Random) -> Fault:
 def _victim(service: str, cluster: Cluster, rng: random.Random) -> Iterator[Replica]:
     """A replica; of a notifier one that has messages in hand, which its provider keeps there."""
     replicas = cluster.groups[service].replicas
-    script = _script(service, cluster)
+    script = _scripts(cluster).get(service)
     if script is None:
         yield rng.choice(replicas)
         return
@@ -124,8 +124,8 @@ def _busy(cluster: Cluster, service: str) -> list[Replica]:
     return [r for r in replicas if _in_flight(cluster, service, f"{r.name}/")]
 
 
-def _script(service: str, cluster: Cluster) -> Script | None:
-    return {MAIL: cluster.providers.mail, SLACK: cluster.providers.slack}.get(service)
+def _scripts(cluster: Cluster) -> Mapping[str, Script]:
+    return {MAIL: cluster.providers.mail, SLACK: cluster.providers.slack}
 
 
 def _kill_gateway(cluster: Cluster, rng: random.Random) -> Fault:
@@ -172,29 +172,22 @@ def _stall_postgres(cluster: Cluster, rng: random.Random) -> Fault:
     return fault
 
 
-def _unrecorded(cluster: Cluster) -> Callable[[], Sequence[str]]:
+def _unrecorded(cluster: Cluster) -> Callable[[], Counter[str]]:
     """Asked before Postgres goes, and answered when it is back: the messages of which nothing could
     be recorded meanwhile. In hand before or after, or taken in by a provider in between: those may
     have been handed out after the first look, and again before the second."""
-    before = {s: groups.in_flight(cluster.database_url, s) for s in groups.NOTIFIERS}
-    taken_in = {s: len(_accepted(cluster, s)) for s in groups.NOTIFIERS}
+    scripts = _scripts(cluster)
+    before = {s: groups.in_flight(cluster.database_url, s) for s in scripts}
+    taken_in = {s: len(script.accepted) for s, script in scripts.items()}
 
-    def messages() -> Sequence[str]:
-        return [
-            message
-            for s in groups.NOTIFIERS
-            for message in before[s]
-            | _in_flight(cluster, s)
-            | {a.message for a in _accepted(cluster, s)[taken_in[s] :]}
-        ]
+    def messages() -> Counter[str]:
+        found: Counter[str] = Counter()
+        for service, script in scripts.items():
+            between = {accepted.message for accepted in script.accepted[taken_in[service] :]}
+            found.update(before[service] | between | _in_flight(cluster, service))
+        return found
 
     return messages
-
-
-def _accepted(cluster: Cluster, service: str) -> Sequence[Accepted]:
-    script = _script(service, cluster)
-    assert script is not None
-    return script.accepted
 
 
 def _ended(process: Kept, end: Callable[[], None]) -> Fault:
@@ -240,8 +233,7 @@ def _remove(cluster: Cluster, rng: random.Random) -> Fault:
 def _answers(
     service: str, answer: Answer, seconds: float, cluster: Cluster, rng: random.Random
 ) -> Fault:
-    script = _script(service, cluster)
-    assert script is not None
+    script = _scripts(cluster)[service]
     fault = Fault(time.monotonic(), provider=service)
     script.answers = answer
 
