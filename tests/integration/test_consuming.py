@@ -21,6 +21,7 @@ from rollcall_events import (
     log_ends,
 )
 from rollcall_events.codec import RawRecord
+from rollcall_events.consumer import BATCH_SIZE
 from rollcall_events.ids import uuid7
 from rollcall_events.inbox import StaleOwner, apply, connect
 from rollcall_events.schema import CREATE_DISCARDS_V1, CREATE_V1, CREATE_V2
@@ -73,12 +74,16 @@ def publisher(kafka_settings: KafkaSettings, topic: str) -> Iterator[Publisher]:
 
 @contextmanager
 def consuming(
-    settings: KafkaSettings, store: Engine, topic: str, handlers: Mapping[str, Handler] = HANDLERS
+    settings: KafkaSettings,
+    store: Engine,
+    topic: str,
+    handlers: Mapping[str, Handler] = HANDLERS,
+    batch_size: int = BATCH_SIZE,
 ) -> Iterator[Consumer]:
     subscription = Subscription(
         group=f"group-{topic}", schema="public", topic=topic, handlers=handlers
     )
-    consumer = Consumer(subscription, settings, store)
+    consumer = Consumer(subscription, settings, store, batch_size=batch_size)
     consumer.start()
     try:
         yield consumer

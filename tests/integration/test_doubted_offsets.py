@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition
 from integration.test_consuming import consuming, create, names, publishing, update
 from integration.test_consuming import store as store  # the fixture
 from sqlalchemy import Engine
+from support.reasons import reasons
 from support.waiting import eventually
 
 from rollcall_events import KafkaSettings
@@ -59,11 +60,6 @@ def test_an_offset_that_is_in_the_log_is_gone_on_from(
                 update(publisher, key, str(number))
                 eventually(lambda: names(store, key) == [*map(str, range(number + 1))])  # noqa: B023
                 stack.close()
-        if doubts(caplog):
+        if reasons(caplog, "an offset was doubted"):
             return
     pytest.fail("no offset was doubted")
-
-
-def doubts(caplog: pytest.LogCaptureFixture) -> list[str]:
-    reasons = [getattr(record, "reason", "") for record in caplog.records]
-    return [reason for reason in reasons if reason.startswith("an offset was doubted")]

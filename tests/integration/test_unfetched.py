@@ -12,6 +12,7 @@ from integration.test_consuming import consuming, create, names, update
 from integration.test_consuming import publisher as publisher  # the fixtures
 from integration.test_consuming import store as store
 from sqlalchemy import Engine
+from support.reasons import reasons
 from support.waiting import eventually
 
 from rollcall_events import Consumer, KafkaSettings, Publisher, unfetched
@@ -20,6 +21,7 @@ from rollcall_events.unfetched import Unfetched
 
 LOOKS = 0.1  # seconds between them
 STANDING = 1.0  # seconds
+UNFETCHED = "the client does not bring"
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,6 @@ class Deaf(Client):
         self.pause(partitions)
 
 
-def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [getattr(record, "reason", "") for record in caplog.records]
-
-
 def test_what_a_client_does_not_bring_another_does(
     settings: Settings,
     store: Engine,
@@ -67,7 +65,7 @@ def test_what_a_client_does_not_bring_another_does(
         eventually(lambda: names(store, key) == ["0"])
         update(publisher, key, "1")
         eventually(lambda: names(store, key) == ["0", "1"])
-    assert [r for r in reasons(caplog) if r.startswith("the client does not bring")]
+    assert reasons(caplog, UNFETCHED)
 
 
 def _next_of(clients: list[type[Client]]) -> type[Client]:
@@ -108,7 +106,7 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
         stays_ready(consumer)
         update(publisher, key, "1")
         eventually(lambda: names(store, key) == ["0", "1"])
-    assert not [r for r in reasons(caplog) if r.startswith("the client does not bring")]
+    assert not reasons(caplog, UNFETCHED)
 
 
 def _came_to(consumer: Consumer) -> tuple[int, int]:
