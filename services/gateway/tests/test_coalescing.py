@@ -71,6 +71,22 @@ class Stage:
         while self.times_sent()[command_id] < times:  # noqa: ASYNC110  (the double has no bell)
             await asyncio.sleep(0.001)
 
+    async def hang_together(self, *commands: Command) -> tuple[asyncio.Event, list[Sent]]:
+        """All of them are in one call, the only one, which the double holds until the event."""
+        (alone,) = await self.hang(creation(99))
+        first, self.memory.pause = self.memory.pause, asyncio.Event()
+        tasks = [self.send(command) for command in commands]
+        await self.arrived(commands[-1], 1)
+        assert first is not None
+        first.set()
+        await alone
+        held, self.memory.pause = self.memory.pause, None
+        return held, tasks
+
+    async def left(self) -> None:
+        """Whatever was sent and does not wait has arrived: as this, which goes by itself."""
+        await self.coalescer.execute(creation(100, padding=70_000), 10)
+
     def release(self) -> None:
         assert self.memory.pause is not None
         self.memory.pause.set()
@@ -130,6 +146,29 @@ async def test_a_command_alone_goes_at_once_and_by_itself(stage: Stage) -> None:
 async def test_what_comes_while_calls_are_in_flight_goes_together(stage: Stage) -> None:
     assert await stage.outcomes(creations(100)) == [f"user-{n}" for n in range(100)]
     assert stage.memory.groups == [99]
+
+
+@on_stage
+async def test_a_small_call_does_not_leave_beside_a_large_one(stage: Stage) -> None:
+    held, sent = await stage.hang_together(*creations(3))
+    sent.append(stage.send(creation(3)))
+    await stage.left()
+    assert stage.memory.groups == [3]
+    held.set()
+    await asyncio.gather(*sent)
+    assert stage.memory.groups == [3, 1]
+
+
+@on_stage
+async def test_calls_of_one_size_go_side_by_side(stage: Stage) -> None:
+    held, sent = await stage.hang_together(*creations(3))
+    for number in range(3, 6):
+        sent.append(stage.send(creation(number)))
+        await stage.left()
+    await asyncio.gather(*sent[3:])
+    assert stage.memory.groups == [3, 3]
+    held.set()
+    await asyncio.gather(*sent)
 
 
 @on_stage

@@ -1,11 +1,12 @@
 """Concurrent commands of different requests in one call, because a call costs more than a command.
 
-Few calls are in flight at once. What comes meanwhile waits and goes, all together, as soon as one
-of them returns; nothing waits for company. So a command alone goes at once, and the more there
-is to do, the larger the groups become.
+Two calls are in flight at once, the second with no fewer commands than the first. What comes
+meanwhile waits, and goes all together. So a command alone goes at once, and the more there is to
+do, the larger the groups become.
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
 from rollcall_gateway.failures import Code, Failure
 
 # In flight, not counting those that hang: while one is answered another is on its way. More would
-# be smaller, and a call costs what a dozen commands cost.
+# be smaller, and a call costs what a dozen commands cost. For that, a small one does not leave
+# beside a large one either, but waits until it returns.
 CALLS = 2
 HANGING_SECONDS = 0.05
 MAX_COMMANDS = 128  # of a call
@@ -53,6 +55,11 @@ class _Waiting:
     outcome: asyncio.Future[CommandResult | _Failed]
 
 
+@dataclass(eq=False, slots=True)
+class _Call:
+    commands: int
+
+
 class Coalescer:
     """Carries commands to user-management; made and used on one event loop."""
 
@@ -71,7 +78,7 @@ class Coalescer:
             "delete_role": self._stub.DeleteRole,
         }
         self._waiting: deque[_Waiting] = deque()
-        self._in_flight: dict[object, asyncio.TimerHandle] = {}
+        self._in_flight: dict[_Call, asyncio.TimerHandle] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def execute(self, command: Command, seconds: float) -> CommandResult:
@@ -100,7 +107,7 @@ class Coalescer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _first(self, command: Command, deadline: float) -> CommandResult:
-        call = self._begin()
+        call = self._begin(1)
         try:
             return await self._alone(command, deadline)
         finally:
@@ -126,16 +133,22 @@ class Coalescer:
     ) -> asyncio.Future[CommandResult | _Failed]:
         """A request that is cancelled while it awaits this leaves the queue."""
         outcome: asyncio.Future[CommandResult | _Failed] = self._loop.create_future()
-        if not self._waiting:
-            self._loop.call_soon(self._send_waiting)  # with all that comes in this turn of the loop
         self._waiting.append(_Waiting(command, size, deadline, outcome))
+        if len(self._waiting) == self._enough():
+            self._loop.call_soon(self._send_waiting)  # with all that comes in this turn of the loop
         return outcome
 
+    def _enough(self) -> int:
+        """How many commands another call has to carry now; more than can wait if it may not be."""
+        if len(self._in_flight) >= CALLS:
+            return sys.maxsize
+        return max((call.commands for call in self._in_flight), default=1)
+
     def _send_waiting(self) -> None:
-        while self._waiting and len(self._in_flight) < CALLS:
+        while len(self._waiting) >= self._enough():
             group = self._next_group()
             if group:
-                task = self._loop.create_task(self._send(group, self._begin()))
+                task = self._loop.create_task(self._send(group, self._begin(len(group))))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
 
@@ -149,7 +162,7 @@ class Coalescer:
                 room -= waiting.size
         return group
 
-    async def _send(self, group: list[_Waiting], call: object) -> None:
+    async def _send(self, group: list[_Waiting], call: _Call) -> None:
         try:
             outcomes = await self._outcomes(group)
             self._end(call)  # before the answers are made: the next call is on its way meanwhile
@@ -174,12 +187,12 @@ class Coalescer:
             return [_of_call(error, sent=sent) for _ in group]
         return map(_read, answer.outcomes)
 
-    def _begin(self) -> object:
-        call = object()
+    def _begin(self, commands: int) -> _Call:
+        call = _Call(commands)
         self._in_flight[call] = self._loop.call_later(HANGING_SECONDS, self._end, call)
         return call
 
-    def _end(self, call: object) -> None:
+    def _end(self, call: _Call) -> None:
         """It has returned, or hangs: either way it holds up nobody any more."""
         timer = self._in_flight.pop(call, None)
         if timer is not None:
