@@ -1,5 +1,6 @@
 """The one way of consuming, on a real log and a real store."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
@@ -17,6 +18,7 @@ from rollcall_events import (
     KafkaSettings,
     Publisher,
     Subscription,
+    Topic,
     committed_offsets,
     log_ends,
 )
@@ -186,33 +188,63 @@ def test_kafka_is_told_of_what_it_never_heard_or_has_forgotten(
         eventually(told)
 
 
+@pytest.mark.usefixtures("apache_kafka")
+def test_a_commit_that_arrives_late_is_put_right(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
+) -> None:
+    """A client may repeat one that failed, as the coordinator was away, after a later one."""
+    create(publisher)
+    made = ensure_topic(kafka_settings, topic)
+    with joined(kafka_settings, store, made) as session:
+        eventually(lambda: fetched(session))
+        (record,) = session.in_hand
+        session.applied([record])
+
+        def known() -> int:
+            offsets = committed_offsets(kafka_settings, f"group-{topic}", made)
+            return offsets.get(record.partition, 0)
+
+        def told() -> int:
+            session.fetch(1, 0.1)  # and the answers to commits
+            session.commit_if_due()
+            return known()
+
+        eventually(lambda: told() == record.offset + 1)
+        late = TopicPartition(topic, record.partition, record.offset)
+        session._client.commit(offsets=[late], asynchronous=True)
+        eventually(lambda: known() == record.offset)
+        eventually(lambda: told() == record.offset + 1)
+
+
 def test_a_commit_that_kafka_did_not_hear_is_told_again(
     kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher
 ) -> None:
     """A coordinator that is away for longer than a commit is waited for answers with an error."""
     create(publisher)
-    made = ensure_topic(kafka_settings, topic)
-    session = Session(
-        kafka_settings, f"group-{topic}", made, store, lambda topic: None, Unfetched()
-    )
-
-    def fetched() -> bool:
-        session.fetch(10, 0.1)
-        return bool(session.in_hand)
-
-    try:
-        eventually(fetched)
+    with joined(kafka_settings, store, ensure_topic(kafka_settings, topic)) as session:
+        eventually(lambda: fetched(session))
         (record,) = session.in_hand
         session.applied([record])
-        place = TopicPartition(topic, record.partition, record.offset + 1)
-        session._on_commit(None, [place])
         session.commit()
+        place = TopicPartition(topic, record.partition, record.offset + 1)
         session._on_commit(KafkaError(KafkaError._TIMED_OUT), [place])
-        gone = TopicPartition(topic, 50, 1)
-        session._on_commit(KafkaError(KafkaError._TIMED_OUT), [gone])
-        assert session._uncommitted == {record.partition: record.offset + 1}
+        due = session._commits.due(session.positions, time.monotonic())
+        assert due == {record.partition: record.offset + 1}
+
+
+@contextmanager
+def joined(settings: KafkaSettings, store: Engine, topic: Topic) -> Iterator[Session]:
+    group = f"group-{topic.name}"
+    session = Session(settings, group, topic, store, lambda topic: None, Unfetched())
+    try:
+        yield session
     finally:
         session.close()
+
+
+def fetched(session: Session) -> bool:
+    session.fetch(10, 0.1)
+    return bool(session.in_hand)
 
 
 def test_a_stale_owner_changes_nothing(store: Engine) -> None:

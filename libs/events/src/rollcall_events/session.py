@@ -17,6 +17,7 @@ from confluent_kafka import Consumer as Client
 from sqlalchemy import Engine, text
 
 from rollcall_events.codec import RawRecord
+from rollcall_events.commits import Commits
 from rollcall_events.lost import is_lost
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.topic import Topic
@@ -63,7 +64,7 @@ class Session:
         self._verify = verify
         self._trouble: Exception | None = None
         self._fetched: dict[int, int] = {}  # what is fetched next
-        self._uncommitted: dict[int, int] = {}
+        self._commits = Commits()
         self._committed_at = 0.0
         self._paused = False
         self._lost = False
@@ -122,9 +123,7 @@ class Session:
 
     def applied(self, records: Sequence[RawRecord]) -> None:
         """Note what is in the store for good; `commit_if_due` tells Kafka."""
-        reached = {record.partition: record.offset + 1 for record in records}
-        self.positions |= reached
-        self._uncommitted |= reached
+        self.positions |= {record.partition: record.offset + 1 for record in records}
 
     def commit_if_due(self) -> None:
         if time.monotonic() - self._committed_at > COMMIT_INTERVAL:
@@ -133,13 +132,14 @@ class Session:
     def commit(self) -> None:
         """Tell Kafka the offsets of the partitions that are still held, without waiting. What it
         did not hear is told again."""
-        places = [TopicPartition(self._topic.name, p, o) for p, o in self._uncommitted.items()]
-        self._uncommitted.clear()
         self._committed_at = time.monotonic()
-        if places and not self._lost:
+        due = self._commits.due(self.positions, self._committed_at)
+        if due and not self._lost:
+            places = [TopicPartition(self._topic.name, p, offset) for p, offset in due.items()]
             try:
                 self._client.commit(offsets=places, asynchronous=True)
             except KafkaException as error:
+                self._commits.refused(due)
                 log.warning("offsets not committed", extra={"reason": error.args[0].name()})
 
     def look_for_more(self) -> None:
@@ -246,9 +246,6 @@ class Session:
             (client.pause if self._paused else client.resume)(places)
             self.positions |= stored
             self._fetched |= stored
-            # Whoever held them before may have died between the store and Kafka, and where nothing
-            # more is appended nothing else would tell it: it would show a lag for ever.
-            self._uncommitted |= {p: offset for p, offset in stored.items() if offset}
         except Exception as error:  # noqa: BLE001  (a callback must not raise)
             self._trouble = error
         log.info("assigned", extra={"partitions": [p.partition for p in places]})
@@ -263,13 +260,15 @@ class Session:
         for partition in gone:
             self.positions.pop(partition, None)
             self._fetched.pop(partition, None)
-            self._uncommitted.pop(partition, None)
+        self._commits.forget(gone)
         log.info("revoked", extra={"partitions": sorted(gone)})
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
-        unheard = {p.partition for p in places if error is not None or p.error is not None}
-        for partition in unheard & self.positions.keys():
-            self._uncommitted[partition] = self.positions[partition]
+        for place in places:
+            if error is not None or place.error is not None:
+                self._commits.refused([place.partition])
+            elif place.partition in self.positions:
+                self._commits.acknowledged(place.partition, place.offset)
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
