@@ -20,8 +20,9 @@ def test_what_comes_meanwhile_does_not_wait_for_the_answer() -> None:
     assert commits.due({1: 5}, 0.0) == {1: 5}
     assert commits.due({1: 6}, 0.5) == {1: 6}
     commits.acknowledged(1, 5)
+    assert commits.due({1: 6}, 1.0) == {}  # nor is it sent twice
     commits.acknowledged(1, 6)
-    assert commits.due({1: 6}, 1.0) == {}
+    assert commits.due({1: 6}, 2 * ANSWER_WITHIN) == {}
 
 
 def test_what_is_refused_or_overtaken_is_sent_at_once() -> None:

@@ -36,7 +36,8 @@ class Commits:
 
     def acknowledged(self, partition: int, offset: int) -> None:
         self._known[partition] = offset
-        self._sent.pop(partition, None)
+        if self._sent.get(partition, (None,))[0] == offset:  # else a later one is on its way
+            del self._sent[partition]
 
     def refused(self, partitions: Iterable[int]) -> None:
         for partition in partitions:
