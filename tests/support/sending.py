@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
+from rollcall_events.inbox import commit
+from rollcall_events.postgres import Wire
 from rollcall_service import ledger
-from rollcall_service.ledger import Delivery, Message
+from rollcall_service.ledger import Delivery, Message, Owed
 from rollcall_service.postgres import make_engine
 from rollcall_service.schedule import Schedule
 
@@ -55,10 +57,17 @@ def prepare(engine: Engine, schema: str = SCHEMA) -> None:
 
 def owe(engine: Engine, *messages: str) -> None:
     """Add "recipient: text" messages, each for an event of its own, in one transaction."""
-    with engine.begin() as connection:
-        for message in messages:
-            recipient, _, body = message.partition(": ")
-            ledger.add(connection, cause(), [Message("test", recipient, {"text": body})])
+    owed = Owed()
+    for message in messages:
+        recipient, _, body = message.partition(": ")
+        owed.add(cause(), [Message("test", [recipient], {"text": body})])
+    store(engine, owed)
+
+
+def store(engine: Engine, owed: Owed) -> None:
+    """In a transaction, as a batch is."""
+    with Wire(engine, ledger.PREPARE) as wire:
+        commit(wire, [("BEGIN", ()), *owed.adding(), ("COMMIT", ())])
 
 
 def cause() -> Any:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from support.sending import ledger_at
+from support.sending import ledger_at, store
 
 from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
 from rollcall_service.counts import ledger_counts
-from rollcall_service.ledger import Delivery, Message
+from rollcall_service.ledger import Delivery, Message, Owed
 from rollcall_service.postgres import make_engine
 
 SCHEMA = "ledger_test"
@@ -54,9 +54,9 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 
 def owe(connection: Connection, *recipients: str, event: Cause | None = None) -> None:
-    cause = event or Cause()
-    ledger.add(connection, cause, [Message("welcome", r, {"to": r}) for r in recipients])
-    connection.commit()
+    owed = Owed()
+    owed.add(event or Cause(), [Message("welcome", [r], {"to": r}) for r in recipients])
+    store(connection.engine, owed)
 
 
 def take(connection: Connection, sender: str = "one", now: datetime | None = None) -> list[str]:
@@ -106,7 +106,11 @@ def test_what_is_settled_keeps_no_payload(connection: Connection, cause: Any) ->
 
 
 def test_nothing_to_say_writes_nothing(connection: Connection) -> None:
-    ledger.add(connection, Cause(), [])
+    owed = Owed()
+    owed.add(Cause(), [])
+    owed.add(Cause(), [Message("welcome", [], {})])
+    assert list(owed.adding()) == []
+    store(connection.engine, owed)
     assert set(ledger.counts(connection).values()) == {0}
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from opentelemetry.trace import SpanKind
 from sqlalchemy import Engine
-from support.sending import cause, ledger_at
+from support.sending import cause, ledger_at, store
 from support.spans import above, id_of, recording
 
 from rollcall_events import tracing
 from rollcall_local.postgres import Server
-from rollcall_service import leasing, ledger
-from rollcall_service.ledger import Delivery, Message
+from rollcall_service import leasing
+from rollcall_service.ledger import Delivery, Message, Owed
 from rollcall_service.logs import JsonFormatter
 from rollcall_service.sender import Permanent, Send, Transient
 from rollcall_service.traced_send import traced
@@ -32,8 +32,9 @@ def engine(postgres: Server) -> Iterator[Engine]:
 def owe(engine: Engine, recipient: str, **trace: str | None) -> None:
     event = cause()
     vars(event).update(trace)
-    with engine.begin() as connection:
-        ledger.add(connection, event, [Message("test", recipient, {})])
+    owed = Owed()
+    owed.add(event, [Message("test", [recipient], {})])
+    store(engine, owed)
 
 
 def test_a_row_keeps_the_trace_that_it_belongs_to(engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """A real Postgres with the service's schema, and a real mail server that does as it is told."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -16,8 +16,9 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, text
 
 from rollcall_email_notification.settings import SCHEMA, Smtp
-from rollcall_email_notification.subscriptions import HANDLERS
+from rollcall_email_notification.subscriptions import SUBSCRIPTION
 from rollcall_events import Event, Position
+from rollcall_events.postgres import Wire
 from rollcall_events.types import type_of
 from rollcall_local import ports
 from rollcall_local.postgres import Server, running
@@ -54,8 +55,12 @@ def engine(migrated: Engine) -> Engine:
 class Story:
     """given(events) handled before; when(event) is handled; then: the mails it owes."""
 
-    connection: Connection
+    wire: Wire
     _offset: int = 0
+
+    @property
+    def connection(self) -> Connection:
+        return self.wire.connection
 
     def given(self, *messages: Message) -> "Story":
         for message in messages:
@@ -63,7 +68,12 @@ class Story:
         self.connection.execute(text("TRUNCATE deliveries"))
         return self
 
-    def when(
+    def when(self, message: Message, **envelope: Any) -> Event:
+        event = self.event(message, **envelope)
+        self.batch([event])
+        return event
+
+    def event(
         self,
         message: Message,
         user: str = USER,
@@ -71,7 +81,7 @@ class Story:
         source: str = "/services/test",
     ) -> Event:
         self._offset += 1
-        event = Event(
+        return Event(
             id=str(uuid.uuid4()),
             type=type_of(message).name,
             key=user,
@@ -81,14 +91,31 @@ class Story:
             position=Position("users", 7, self._offset),
             recorded_at=recorded_at or datetime.now(UTC) + timedelta(minutes=1),
         )
-        HANDLERS[event.type](event, self.connection)
-        return event
+
+    def batch(self, events: Sequence[Event]) -> None:
+        transaction = SUBSCRIPTION.begin(self.wire, events)
+        for event in events:
+            SUBSCRIPTION.handlers[event.type](event, transaction)
+        for statement, parameters in SUBSCRIPTION.end(transaction, ()):
+            self.wire.send(statement, parameters)
+
+    def commit(self) -> None:
+        self.wire.send("COMMIT; BEGIN")
 
     def owed(self) -> list[tuple[str, str]]:
         rows = self.connection.execute(
             text("SELECT kind, recipient FROM deliveries WHERE state = 'pending' ORDER BY id")
         )
         return [(row.kind, row.recipient) for row in rows]
+
+    def kept(self) -> list[Any]:
+        """The view and the ledger, without what Postgres makes up."""
+        owed = 'SELECT "offset", kind, recipient, payload, state FROM deliveries ORDER BY id'
+        view = "SELECT * FROM recipients ORDER BY user_id"
+        return [self.connection.execute(text(query)).all() for query in (owed, view)]
+
+    def forget(self) -> None:
+        self.connection.execute(text("TRUNCATE deliveries, recipients"))
 
     def payload(self, kind: str) -> Any:
         statement = text("SELECT payload FROM deliveries WHERE kind = :kind")
@@ -97,9 +124,9 @@ class Story:
 
 @pytest.fixture
 def story(engine: Engine) -> Iterator[Story]:
-    with engine.connect() as connection:
-        yield Story(connection)
-        connection.rollback()
+    with Wire(engine, SUBSCRIPTION.prepare) as wire:
+        wire.send("BEGIN")
+        yield Story(wire)
 
 
 @dataclass

@@ -52,7 +52,7 @@ def states(engine: Engine) -> list[tuple[str, int]]:
 def happen(story: Any, *messages: Any) -> None:
     for message in messages:
         story.when(message)
-    story.connection.commit()
+    story.commit()
 
 
 def created(email: str) -> pb.UserCreatedEvent:

@@ -1,10 +1,13 @@
 """Given events, when one more comes, then these mails are owed; on a real Postgres."""
 
+import itertools
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from google.protobuf.struct_pb2 import Struct
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from rollcall.users.v1 import events_pb2 as pb
@@ -130,8 +133,47 @@ def test_what_nobody_is_told_of_is_folded_and_settled(story: Any, envelope: Any)
 
 
 def test_repeating_a_handler_owes_nothing_more(story: Any) -> None:
-    from rollcall_email_notification import handlers
-
     event = story.when(created())
-    handlers.user_created(event, story.connection)
+    story.batch([event])
     assert story.owed() == [("welcome", ADA)]
+
+
+def lives(user_id: str) -> st.SearchStrategy[list[Any]]:
+    """A creation, then anything that may happen to a user, perhaps the end."""
+    persons = st.builds(
+        pb.Person,
+        email=st.sampled_from([ADA, "Ada@example.com", "ada@new.example", ""]),
+        name=st.sampled_from(["Ada", 'A "quoted" \\name']),
+    )
+    role = {"user_id": st.just(user_id), "role_name": st.sampled_from(["auditor", "admin"])}
+    middle = st.lists(
+        st.one_of(
+            st.builds(pb.UserUpdatedEvent, user_id=st.just(user_id), person=persons),
+            st.builds(pb.UserLoggedInEvent, user_id=st.just(user_id)),
+            st.builds(pb.RoleAssignedToUserEvent, **role),
+            st.builds(pb.RoleUnassignedFromUserEvent, **role),
+        ),
+        max_size=4,
+    )
+    begin = st.builds(pb.UserCreatedEvent, user_id=st.just(user_id), person=persons)
+    end = st.sampled_from([[], [pb.UserDeletedEvent(user_id=user_id)]])
+    return st.builds(lambda b, m, e: [b, *m, *e], begin, middle, end)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_batches_owe_the_same_as_each_event_alone(story: Any, data: st.DataObject) -> None:
+    remaining = [[(key, m) for m in data.draw(lives(key))] for key in (USER, ROLE)]
+    order = data.draw(st.permutations([n for n, life in enumerate(remaining) for _ in life]))
+    taken = [remaining[n].pop(0) for n in order]
+    events = [story.event(message, user=key) for key, message in taken]
+    ends = data.draw(st.sets(st.integers(1, len(events) - 1)))
+    came_to = []
+    for cuts in (range(1, len(events)), sorted(ends)):
+        story.forget()
+        for begin, end in itertools.pairwise([0, *cuts, len(events)]):
+            story.batch(events[begin:end])
+        came_to.append(story.kept())
+    assert came_to[0] == came_to[1]

@@ -3,7 +3,7 @@
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,14 +14,15 @@ import pytest
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, text
 
-from rollcall_events import Event, Handler, Position
+from rollcall_events import Event, Position, Subscription
+from rollcall_events.postgres import Wire
 from rollcall_events.types import type_of
 from rollcall_local import ports
 from rollcall_local.postgres import Server, running
 from rollcall_service.migrations import upgrade
 from rollcall_service.postgres import make_engine
 from rollcall_slack_notification.settings import SCHEMA
-from rollcall_slack_notification.subscriptions import handlers
+from rollcall_slack_notification.subscriptions import subscription
 
 MOMENT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 
@@ -52,16 +53,23 @@ def engine(migrated: Engine) -> Engine:
 class Story:
     """Events are handled in turn; `told` says whom the last one was told to."""
 
-    connection: Connection
-    table: dict[str, Handler]
+    wire: Wire
+    subscription: Subscription
     _offset: int = 0
 
-    def when(
+    @property
+    def connection(self) -> Connection:
+        return self.wire.connection
+
+    def when(self, message: Message, **envelope: Any) -> None:
+        self.batch([self.event(message, **envelope)])
+
+    def event(
         self, message: Message, actor: str | None = None, source: str = "/services/test"
     ) -> Event:
         self._offset += 1
         kind = type_of(message)
-        event = Event(
+        return Event(
             id=str(uuid.uuid4()),
             type=kind.name,
             key=getattr(message, kind.id_field),
@@ -73,9 +81,18 @@ class Story:
             position=Position("users", 7, self._offset),
             recorded_at=datetime.now(UTC) + timedelta(minutes=1),
         )
-        if event.type in self.table:
-            self.table[event.type](event, self.connection)
-        return event
+
+    def batch(self, events: Sequence[Event]) -> None:
+        handlers = self.subscription.handlers
+        handled = [event for event in events if event.type in handlers]
+        transaction = self.subscription.begin(self.wire, handled)
+        for event in handled:
+            handlers[event.type](event, transaction)
+        for statement, parameters in self.subscription.end(transaction, ()):
+            self.wire.send(statement, parameters)
+
+    def commit(self) -> None:
+        self.wire.send("COMMIT; BEGIN")
 
     def told(self, state: str = "pending") -> list[str]:
         statement = text(
@@ -89,15 +106,22 @@ class Story:
         statement = text('SELECT payload FROM deliveries WHERE "offset" = :offset LIMIT 1')
         return self.connection.execute(statement, {"offset": self._offset}).scalar_one()
 
+    def kept(self) -> list[Any]:
+        """The view and the ledger, without what Postgres makes up."""
+        owed = 'SELECT "offset", kind, recipient, payload, state FROM deliveries ORDER BY id'
+        views = (f"SELECT * FROM {table} ORDER BY 1, 2" for table in ("people", "roles", "grants"))
+        return [self.connection.execute(text(query)).all() for query in (owed, *views)]
+
     def forget(self) -> None:
         self.connection.execute(text("TRUNCATE deliveries, people, roles, grants"))
 
 
 @pytest.fixture
 def story(engine: Engine) -> Iterator[Story]:
-    with engine.connect() as connection:
-        yield Story(connection, handlers(channel=None))
-        connection.rollback()
+    subscribed = subscription(channel=None)
+    with Wire(engine, subscribed.prepare) as wire:
+        wire.send("BEGIN")
+        yield Story(wire, subscribed)
 
 
 # What a method answers: (HTTP status, headers, body).

@@ -69,7 +69,7 @@ def test_the_other_admin_gets_the_message(
 ) -> None:
     two_admins(story)
     create_eve(story)
-    story.connection.commit()
+    story.commit()
     eventually(lambda: states(engine) == {("sent", 1)})
     (message,) = slack.posted()
     assert message["channel"] == "D-U-bob@example.com"
@@ -92,7 +92,7 @@ def test_a_conversation_gets_its_messages_in_order_and_spaced(
     for name in ("Eva", "Evelyn"):
         person = pb.Person(name=name)
         story.when(pb.UserUpdatedEvent(user_id=EVE, person=person), actor=f"users/{ADA}")
-    story.connection.commit()
+    story.commit()
     eventually(lambda: states(engine) == {("sent", 1)})
     texts = [message["text"] for message in slack.posted()]
     assert [text.split()[0] for text in texts] == ["Eve", "Eva", "Evelyn"]
@@ -113,5 +113,5 @@ def test_a_rate_limit_and_an_outage_are_outlived(
     slack.answers["chat.postMessage"] = lambda _: next(answers)
     two_admins(story)
     create_eve(story)
-    story.connection.commit()
+    story.commit()
     eventually(lambda: states(engine) == {("sent", 3)})

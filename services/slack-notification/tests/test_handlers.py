@@ -1,14 +1,16 @@
 """Who is told what, on a real Postgres; and that the order across keys does not matter."""
 
+import itertools
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_slack_notification import admins
-from rollcall_slack_notification.subscriptions import handlers
+from rollcall_slack_notification.subscriptions import subscription
 
 ADMIN = "018f0000-0000-7000-8000-00000000000a"
 AUDITOR = "018f0000-0000-7000-8000-00000000000b"
@@ -138,7 +140,7 @@ def test_all_but_sign_ins_are_told(two_admins: Any) -> None:
 
 
 def test_a_channel_is_told_besides(two_admins: Any) -> None:
-    two_admins.table = handlers(channel="#people")
+    two_admins.subscription = subscription(channel="#people")
     two_admins.when(user(EVE, "Eve"), actor=f"users/{ADA}")
     assert two_admins.told() == ["bob@example.com", "#people"]
 
@@ -207,8 +209,33 @@ def test_any_order_across_keys_gives_the_same_admins(story: Any, data: st.DataOb
         story.forget()
         for message in data.draw(interleaved(keys)):
             story.when(message)
-        views.append(admins.admins(story.connection))
+        views.append(admins.read(story.wire, (), ()))
     assert views[0] == views[1]
+
+
+def test_who_is_gone_by_the_end_of_a_batch_leaves_no_trace(story: Any) -> None:
+    life = (user(EVE, "Eve"), granted(EVE), pb.UserDeletedEvent(user_id=EVE))
+    story.batch([story.event(message) for message in life])
+    _, *view = story.kept()
+    assert view == [[], [], []]
+
+
+@HERE
+@given(data=st.data())
+def test_any_batches_tell_the_same_as_each_event_alone(story: Any, data: st.DataObject) -> None:
+    actors = st.sampled_from([None, f"users/{ADA}", f"users/{BOB}", "services/platform"])
+    keys = data.draw(st.lists(st.sampled_from(ROLES), max_size=2, unique_by=id))
+    keys += [data.draw(lives(ADA, "Ada")), data.draw(lives(BOB, "Bob"))]
+    messages = data.draw(interleaved(keys))
+    events = [story.event(message, actor=data.draw(actors)) for message in messages]
+    ends = data.draw(st.sets(st.integers(1, len(events) - 1)))
+    came_to = []
+    for cuts in (range(1, len(events)), sorted(ends)):
+        story.forget()
+        for begin, end in itertools.pairwise([0, *cuts, len(events)]):
+            story.batch(events[begin:end])
+        came_to.append(story.kept())
+    assert came_to[0] == came_to[1]
 
 
 @HERE
@@ -225,3 +252,20 @@ def test_an_actor_never_gets_a_message_of_their_own(story: Any, data: st.DataObj
     last: list[Any] = [role(AUDITOR, "auditor"), taken(BOB), granted(EVE)]
     story.when(data.draw(st.sampled_from(last)), actor=f"users/{actor}")
     assert emails[actor].lower() not in story.told()
+
+
+def test_admins_are_found_by_an_index_however_many_assignments_there_are(story: Any) -> None:
+    """Also when the statistics are of a moment when all of them were of one role."""
+    story.connection.execute(
+        text(
+            "INSERT INTO grants SELECT gen_random_uuid(), CAST(:role AS uuid), false"
+            " FROM generate_series(1, 20000)"
+        ),
+        {"role": AUDITOR},
+    )
+    story.connection.execute(text("ANALYZE grants"))
+    explained = story.wire.send("EXPLAIN EXECUTE view_of (%s, %s)", ("{}", "{}"))
+    plan = "\n".join(row[0] for row in explained)
+    assert "grants_role" in plan
+    assert "grants_admin" in plan
+    assert "grants_pkey" not in plan

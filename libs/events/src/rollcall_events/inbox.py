@@ -92,16 +92,15 @@ def handle(
     deadline: AbstractContextManager[None] = NO_DEADLINE,
 ) -> Sequence[Statement]:
     """Run the handlers. Returns what is left to be sent."""
-    if not folded.events and not folded.rejections:
+    handlers = subscription.handlers
+    handled = [(record, event) for record, event in folded.events if event.type in handlers]
+    if not handled and not folded.rejections:
         return ()
-    transaction = subscription.begin(wire, [event for _, event in folded.events])
-    for record, event in folded.events:
-        handler = subscription.handlers.get(event.type)
-        if handler is None:
-            continue
+    transaction = subscription.begin(wire, [event for _, event in handled])
+    for record, event in handled:
         try:
             with deadline, processing.handling(event):
-                handler(event, transaction)
+                handlers[event.type](event, transaction)
         except Exception as error:  # whatever a handler raises is its record's trouble, but for:
             if not may_be_the_record(error):
                 raise

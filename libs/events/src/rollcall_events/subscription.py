@@ -39,7 +39,7 @@ class Subscription:
     """How a group folds a topic into its schema.
 
     handlers: event type → handler; other known types pass by. begin: makes the transaction that
-    handlers see from the session and the batch's accepted events (SQLAlchemy's connection by
+    handlers see from the session and the events that they will get (SQLAlchemy's connection by
     default). end: is told what was rejected, and what it returns is sent together with the
     commit. prepare: statements that those two execute by name. owner: the group that must
     understand every type; the others skip and count those they do not know. announce: NOTIFY on

@@ -1,20 +1,21 @@
 """The delivery ledger: what a group owes the world, in the group's own schema.
 
-A handler adds rows in its transaction, with recipients and everything that rendering needs fixed
+A handler's rows are added with its batch, with recipients and everything that rendering needs fixed
 then. A sender takes due rows under a lease and records what became of them (leasing.py); operators
 find and change them (deliveries.py). A row is open while it is `pending`; `sent`, `failed`,
 `cancelled` and `settled` are final.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
-from rollcall_events import tracing
+from rollcall_events import Statement, tracing
+from rollcall_events.postgres import array
 
 STATES = ("pending", "sent", "failed", "cancelled", "settled")
 
@@ -55,10 +56,11 @@ class Cause(Protocol):
 
 @dataclass(frozen=True)
 class Message:
-    """What a handler decides to send. `kind` names the template, `payload` is JSON."""
+    """What a handler decides to send, to each of `recipients`. `kind` names the template,
+    `payload` is JSON."""
 
     kind: str
-    recipient: str
+    recipients: Sequence[str]
     payload: Mapping[str, Any]
 
 
@@ -123,53 +125,58 @@ def channel(schema: str) -> str:
     return f"{schema}_deliveries"
 
 
-# A settled row keeps no payload: nothing will ever be rendered from it.
-_ADD = text("""
-    WITH rule AS (
-      SELECT CAST(:imported AS boolean) OR CAST(:recorded_at AS timestamptz) < at AS settles
-      FROM ledger_cutoff),
-    added AS (
-      INSERT INTO deliveries (event_key, event_id, topic, partition, "offset",
-                              kind, recipient, payload, state, finished_at,
-                              traceparent, tracestate)
-      SELECT CAST(:key AS uuid), CAST(:id AS uuid), :topic, :partition, :offset, kind, recipient,
-             CASE WHEN settles THEN '{}' ELSE payload END,
-             CASE WHEN settles THEN 'settled' ELSE 'pending' END,
-             CASE WHEN settles THEN clock_timestamp() END, :traceparent, :tracestate
-      FROM rule, jsonb_to_recordset(CAST(:messages AS jsonb))
-                     AS m (kind text, recipient text, payload jsonb)
-      ON CONFLICT DO NOTHING
-      RETURNING state)
-    SELECT pg_notify(current_schema() || '_deliveries', '')
-    WHERE EXISTS (SELECT FROM added WHERE state = 'pending')
-""")
+# Rows get their ids in the order in which handlers added them, which is a recipient's order. A
+# settled row keeps no payload: nothing will ever be rendered from it.
+PREPARE = """
+PREPARE owe (uuid[], uuid[], text[], int[], bigint[], timestamptz[], boolean[], text[], text[],
+             text[], text[], text[]) AS
+  WITH messages AS (
+    SELECT *, imported OR recorded_at < (SELECT at FROM ledger_cutoff) AS settles
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) WITH ORDINALITY
+      AS m (key, id, topic, partition, "offset", recorded_at, imported, traceparent, tracestate,
+            kind, recipients, payload, place)),
+  added AS (
+    INSERT INTO deliveries (event_key, event_id, topic, partition, "offset",
+                            kind, recipient, payload, state, finished_at,
+                            traceparent, tracestate)
+    SELECT key, id, topic, partition, "offset", kind, recipient,
+           CASE WHEN settles THEN '{}' ELSE payload::jsonb END,
+           CASE WHEN settles THEN 'settled' ELSE 'pending' END,
+           CASE WHEN settles THEN clock_timestamp() END, traceparent, tracestate
+    FROM messages m, jsonb_array_elements_text(recipients::jsonb) WITH ORDINALITY
+                       AS r (recipient, place)
+    ORDER BY m.place, r.place
+    ON CONFLICT DO NOTHING
+    RETURNING state)
+  SELECT pg_notify(current_schema() || '_deliveries', '')
+  WHERE EXISTS (SELECT FROM added WHERE state = 'pending');
+"""
 
 
-def add(connection: Connection, event: Cause, messages: Iterable[Message]) -> None:
-    """Owe `messages` for `event`, in the caller's transaction; the sender wakes on its commit.
+class Owed:
+    """What the handlers of a batch decide to send, on its way into the ledger with the batch."""
 
-    Repeating it changes nothing. What an event before the cut-off, or one of an import, would
-    have sent is settled. If the event is traced, so is what becomes of the rows.
-    """
-    values = [{"kind": m.kind, "recipient": m.recipient, "payload": m.payload} for m in messages]
-    if not values:
-        return
-    traceparent, tracestate = _trace(event)
-    connection.execute(
-        _ADD,
-        {
-            "key": event.key,
-            "id": event.id,
-            "topic": event.position.topic,
-            "partition": event.position.partition,
-            "offset": event.position.offset,
-            "recorded_at": event.recorded_at,
-            "imported": event.imported,
-            "messages": json.dumps(values),
-            "traceparent": traceparent,
-            "tracestate": tracestate,
-        },
-    )
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+
+    def add(self, event: Cause, messages: Iterable[Message]) -> None:
+        """Owe `messages` for `event`; within its handler, whose span its deliveries belong to.
+
+        Repeating it changes nothing. What an event before the cut-off, or one of an import, would
+        have sent is settled. If the event is traced, so is what becomes of the rows.
+        """
+        place = (event.position.topic, event.position.partition, event.position.offset)
+        cause = (event.key, event.id, *place, event.recorded_at, event.imported, *_trace(event))
+        for message in messages:
+            if message.recipients:
+                recipients, payload = json.dumps(message.recipients), json.dumps(message.payload)
+                self._rows.append((*cause, message.kind, recipients, payload))
+
+    def adding(self) -> Iterator[Statement]:
+        """What adds the rows, of a session with PREPARE; the sender wakes on its commit."""
+        if self._rows:
+            columns = tuple(array(column) for column in zip(*self._rows, strict=True))
+            yield f"EXECUTE owe ({', '.join(['%s'] * len(columns))})", columns
 
 
 def _trace(event: Cause) -> tuple[str | None, str | None]:

@@ -5,54 +5,52 @@ Handlers see every user's events in order, and only those that the user's life a
 
 from typing import Any, cast
 
-from sqlalchemy import Connection
-
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_email_notification import recipients
+from rollcall_email_notification.batch import Batch
 from rollcall_email_notification.recipients import Recipient
 from rollcall_events import Event
-from rollcall_service import ledger
 from rollcall_service.ledger import Message
 from rollcall_service.text import plain
 
 
-def user_created(event: Event, connection: Connection) -> None:
+def user_created(event: Event, batch: Batch) -> None:
     user = recipients.created(cast(pb.UserCreatedEvent, event.message))
-    recipients.save(connection, user)
-    ledger.add(connection, event, _mail("welcome", user, event))
+    batch.save(user)
+    batch.owed.add(event, _mail("welcome", user, event))
 
 
-def user_updated(event: Event, connection: Connection) -> None:
+def user_updated(event: Event, batch: Batch) -> None:
     message = cast(pb.UserUpdatedEvent, event.message)
-    before = recipients.find(connection, event.key)
+    before = batch.find(event.key)
     if before is None:
         return
     after = recipients.updated(before, message.person, message.status)
-    recipients.save(connection, after)
-    ledger.add(connection, event, profile_mails(before, after, message, event))
+    batch.save(after)
+    batch.owed.add(event, profile_mails(before, after, message, event))
 
 
-def user_deleted(event: Event, connection: Connection) -> None:
-    user = recipients.find(connection, event.key)
-    recipients.remove(connection, event.key)
-    ledger.add(connection, event, _mail("farewell", user, event))
+def user_deleted(event: Event, batch: Batch) -> None:
+    user = batch.find(event.key)
+    batch.remove(event.key)
+    batch.owed.add(event, _mail("farewell", user, event))
 
 
-def user_logged_in(event: Event, connection: Connection) -> None:
-    user = recipients.find(connection, event.key)
-    ledger.add(connection, event, _mail("sign_in", user, event))
+def user_logged_in(event: Event, batch: Batch) -> None:
+    user = batch.find(event.key)
+    batch.owed.add(event, _mail("sign_in", user, event))
 
 
-def role_assigned(event: Event, connection: Connection) -> None:
+def role_assigned(event: Event, batch: Batch) -> None:
     message = cast(pb.RoleAssignedToUserEvent, event.message)
-    user = recipients.find(connection, event.key)
-    ledger.add(connection, event, _mail("role_granted", user, event, role=plain(message.role_name)))
+    user = batch.find(event.key)
+    batch.owed.add(event, _mail("role_granted", user, event, role=plain(message.role_name)))
 
 
-def role_unassigned(event: Event, connection: Connection) -> None:
+def role_unassigned(event: Event, batch: Batch) -> None:
     message = cast(pb.RoleUnassignedFromUserEvent, event.message)
-    user = recipients.find(connection, event.key)
-    ledger.add(connection, event, _mail("role_revoked", user, event, role=plain(message.role_name)))
+    user = batch.find(event.key)
+    batch.owed.add(event, _mail("role_revoked", user, event, role=plain(message.role_name)))
 
 
 def profile_mails(
@@ -85,4 +83,4 @@ def _mail(kind: str, user: Recipient | None, event: Event, **payload: Any) -> li
     if user is None or not user.email:
         return []
     facts = {"name": user.name, "locale": user.locale, "email": user.email}
-    return [Message(kind, user.email, facts | {"at": event.time.isoformat()} | payload)]
+    return [Message(kind, [user.email], facts | {"at": event.time.isoformat()} | payload)]

@@ -3,12 +3,12 @@
 Folded from the events like every view; a user who was deleted leaves no trace in it.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-
-from sqlalchemy import Connection, text
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import astuple, dataclass
 
 from rollcall.users.v1 import events_pb2 as pb
+from rollcall_events import Statement
+from rollcall_events.postgres import Wire, array
 from rollcall_service.text import address, plain
 
 
@@ -37,29 +37,31 @@ def updated(before: Recipient, person: pb.Person, status: pb.UserStatus.ValueTyp
     )
 
 
-def find(connection: Connection, user_id: str) -> Recipient | None:
-    statement = text(
-        "SELECT user_id::text, email, name, locale, suspended FROM recipients"
-        " WHERE user_id = CAST(:user_id AS uuid)"
-    )
-    row = connection.execute(statement, {"user_id": user_id}).mappings().first()
-    return Recipient(**row) if row else None
+PREPARE = """
+PREPARE recipients_of (uuid[]) AS
+  SELECT user_id::text, email, name, locale, suspended FROM recipients WHERE user_id = ANY ($1);
+PREPARE save_recipients (uuid[], text[], text[], text[], boolean[]) AS
+  INSERT INTO recipients (user_id, email, name, locale, suspended)
+  SELECT * FROM unnest($1, $2, $3, $4, $5)
+  ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, name = excluded.name,
+    locale = excluded.locale, suspended = excluded.suspended;
+PREPARE remove_recipients (uuid[]) AS DELETE FROM recipients WHERE user_id = ANY ($1);
+"""
 
 
-def save(connection: Connection, recipient: Recipient) -> None:
-    values: Mapping[str, object] = asdict(recipient)
-    connection.execute(
-        text(
-            "INSERT INTO recipients (user_id, email, name, locale, suspended)"
-            " VALUES (CAST(:user_id AS uuid), :email, :name, :locale, :suspended)"
-            " ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, name = excluded.name,"
-            " locale = excluded.locale, suspended = excluded.suspended"
-        ),
-        values,
-    )
+def load(wire: Wire, user_ids: Collection[str]) -> dict[str, Recipient]:
+    """Those of them that are known."""
+    if not user_ids:
+        return {}
+    rows = wire.send("EXECUTE recipients_of (%s)", (array(user_ids),))
+    return {row.user_id: Recipient(*row) for row in rows}
 
 
-def remove(connection: Connection, user_id: str) -> None:
-    connection.execute(
-        text("DELETE FROM recipients WHERE user_id = CAST(:user_id AS uuid)"), {"user_id": user_id}
-    )
+def saving(changed: Mapping[str, Recipient | None]) -> Iterator[Statement]:
+    """What makes the view hold these; None: the user was deleted."""
+    columns = list(zip(*(astuple(r) for r in changed.values() if r is not None), strict=True))
+    if columns:
+        values = tuple(array(column) for column in columns)
+        yield "EXECUTE save_recipients (%s, %s, %s, %s, %s)", values
+    if gone := [user_id for user_id, recipient in changed.items() if recipient is None]:
+        yield "EXECUTE remove_recipients (%s)", (array(gone),)

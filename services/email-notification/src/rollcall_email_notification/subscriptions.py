@@ -1,8 +1,10 @@
 """Which events this service listens to, and what handles each."""
 
-from rollcall_email_notification import handlers
+from rollcall_email_notification import handlers, recipients
+from rollcall_email_notification.batch import begin, end
 from rollcall_email_notification.settings import SCHEMA, SERVICE
 from rollcall_events import Handler, Subscription
+from rollcall_service import ledger
 
 # RoleCreatedEvent, RoleUpdatedEvent and RoleDeletedEvent concern no single user: no mail.
 HANDLERS: dict[str, Handler] = {
@@ -14,4 +16,12 @@ HANDLERS: dict[str, Handler] = {
     "rollcall.users.v1.RoleUnassignedFromUserEvent": handlers.role_unassigned,
 }
 
-SUBSCRIPTION = Subscription(group=SERVICE, schema=SCHEMA, topic="users", handlers=HANDLERS)
+SUBSCRIPTION = Subscription(
+    group=SERVICE,
+    schema=SCHEMA,
+    topic="users",
+    handlers=HANDLERS,
+    begin=begin,
+    end=end,
+    prepare=recipients.PREPARE + ledger.PREPARE,
+)

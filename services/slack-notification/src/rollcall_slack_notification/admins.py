@@ -5,11 +5,46 @@ so each is kept as its own events tell it and they are joined when somebody asks
 to a role not heard of yet goes by the name that it carries.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from rollcall_events import Statement
+from rollcall_events.postgres import Wire, array
 
 ADMIN = "admin"
+
+PREPARE = """
+PREPARE view_of (uuid[], uuid[]) AS
+  WITH admin_grants AS (
+    SELECT user_id, role_id FROM grants
+      WHERE role_id = ANY (ARRAY (SELECT role_id FROM roles WHERE admin AND NOT deleted))
+    UNION ALL SELECT g.user_id, g.role_id FROM grants g
+      WHERE g.admin AND NOT EXISTS (SELECT FROM roles r WHERE r.role_id = g.role_id))
+  SELECT 'grant' AS kind, user_id::text AS id, role_id::text AS detail, '' AS name, false AS admin,
+         false AS deleted FROM admin_grants
+  UNION ALL SELECT 'role', r.role_id::text, '', r.name, r.admin, r.deleted
+    FROM unnest($2) AS v (role_id) JOIN roles r USING (role_id)
+  UNION ALL SELECT 'person', p.user_id::text, p.email, p.name, false, false
+    FROM (SELECT unnest($1) UNION SELECT user_id FROM admin_grants) AS v (user_id)
+    JOIN people p USING (user_id);
+PREPARE save_people (uuid[], text[], text[]) AS
+  INSERT INTO people (user_id, email, name) SELECT * FROM unnest($1, $2, $3)
+  ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, name = excluded.name;
+PREPARE remove_people (uuid[]) AS
+  WITH theirs AS (DELETE FROM grants WHERE user_id = ANY ($1))
+  DELETE FROM people WHERE user_id = ANY ($1);
+PREPARE save_role (uuid, text, boolean, boolean) AS
+  INSERT INTO roles (role_id, name, admin, deleted) VALUES ($1, $2, $3, $4)
+  ON CONFLICT (role_id) DO UPDATE
+    SET name = excluded.name, admin = excluded.admin, deleted = excluded.deleted;
+PREPARE save_grants (uuid[], uuid[], boolean[]) AS
+  INSERT INTO grants (user_id, role_id, admin) SELECT * FROM unnest($1, $2, $3)
+  ON CONFLICT (user_id, role_id) DO UPDATE SET admin = excluded.admin;
+PREPARE remove_grants (uuid[], uuid[]) AS
+  DELETE FROM grants g USING unnest($1, $2) AS v (user_id, role_id)
+  WHERE g.user_id = v.user_id AND g.role_id = v.role_id;
+"""
 
 
 @dataclass(frozen=True)
@@ -29,92 +64,58 @@ class Role:
     role_id: str
     name: str
     admin: bool  # whether its name is exactly `admin`
+    # A tombstone: an assignment read later must not bring the role back.
+    deleted: bool = False
 
 
-def person(connection: Connection, user_id: str) -> Person | None:
-    statement = text(
-        "SELECT user_id::text, email, name FROM people WHERE user_id = CAST(:user_id AS uuid)"
-    )
-    row = connection.execute(statement, {"user_id": user_id}).mappings().first()
-    return Person(**row) if row else None
+class Grant(NamedTuple):
+    user_id: str
+    role_id: str
 
 
-def save_person(connection: Connection, value: Person) -> None:
-    connection.execute(
-        text(
-            "INSERT INTO people (user_id, email, name)"
-            " VALUES (CAST(:user_id AS uuid), :email, :name)"
-            " ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, name = excluded.name"
-        ),
-        {"user_id": value.user_id, "email": value.email, "name": value.name},
-    )
+class View(NamedTuple):
+    """Of people and roles what was asked for, and of people the admins besides; without those that
+    are unknown. Of roles the deleted ones too."""
+
+    people: dict[str, Person]
+    roles: dict[str, Role]
+    admin_grants: set[Grant]  # who holds the role `admin`, as far as is known by now
 
 
-def remove_person(connection: Connection, user_id: str) -> None:
-    """Nothing follows a deletion under the same key, so no trace is needed."""
-    for table in ("people", "grants"):
-        connection.execute(
-            text(f"DELETE FROM {table} WHERE user_id = CAST(:user_id AS uuid)"),  # noqa: S608
-            {"user_id": user_id},
-        )
+def read(wire: Wire, user_ids: Collection[str], role_ids: Collection[str]) -> View:
+    view = View({}, {}, set())
+    for row in wire.send("EXECUTE view_of (%s, %s)", (array(user_ids), array(role_ids))):
+        match row.kind:
+            case "person":
+                view.people[row.id] = Person(row.id, row.detail, row.name)
+            case "role":
+                view.roles[row.id] = Role(row.id, row.name, row.admin, row.deleted)
+            case "grant":
+                view.admin_grants.add(Grant(row.id, row.detail))
+    return view
 
 
-def role(connection: Connection, role_id: str) -> Role | None:
-    statement = text(
-        "SELECT role_id::text, name, admin FROM roles WHERE role_id = CAST(:role_id AS uuid)"
-    )
-    row = connection.execute(statement, {"role_id": role_id}).mappings().first()
-    return Role(**row) if row else None
+def saving_role(role: Role) -> Statement:
+    return "EXECUTE save_role (%s, %s, %s, %s)", astuple(role)
 
 
-def save_role(connection: Connection, value: Role) -> None:
-    connection.execute(
-        text(
-            "INSERT INTO roles (role_id, name, admin)"
-            " VALUES (CAST(:role_id AS uuid), :name, :admin)"
-            " ON CONFLICT (role_id) DO UPDATE SET name = excluded.name, admin = excluded.admin"
-        ),
-        {"role_id": value.role_id, "name": value.name, "admin": value.admin},
-    )
+def saving_people(changed: Mapping[str, Person | None]) -> Iterator[Statement]:
+    """What makes the view hold these; None: the user was deleted, and nothing follows under their
+    key, so they leave no trace."""
+    if gone := [user_id for user_id, person in changed.items() if person is None]:
+        yield "EXECUTE remove_people (%s)", (array(gone),)
+    if saved := [astuple(person) for person in changed.values() if person is not None]:
+        yield "EXECUTE save_people (%s, %s, %s)", _columns(saved)
 
 
-def delete_role(connection: Connection, role_id: str) -> None:
-    """A tombstone: an assignment read later must not bring the role back."""
-    connection.execute(
-        text("UPDATE roles SET deleted = true WHERE role_id = CAST(:role_id AS uuid)"),
-        {"role_id": role_id},
-    )
+def saving_grants(changed: Mapping[Grant, bool | None]) -> Iterator[Statement]:
+    """What makes the view hold these, each with whether the role was called `admin` when it was
+    assigned; None: it was taken away."""
+    if taken := [grant for grant, admin in changed.items() if admin is None]:
+        yield "EXECUTE remove_grants (%s, %s)", _columns(taken)
+    if given := [(*grant, admin) for grant, admin in changed.items() if admin is not None]:
+        yield "EXECUTE save_grants (%s, %s, %s)", _columns(given)
 
 
-def grant(connection: Connection, user_id: str, role_id: str, role_name: str) -> None:
-    connection.execute(
-        text(
-            "INSERT INTO grants (user_id, role_id, admin)"
-            " VALUES (CAST(:user_id AS uuid), CAST(:role_id AS uuid), :admin)"
-            " ON CONFLICT (user_id, role_id) DO UPDATE SET admin = excluded.admin"
-        ),
-        {"user_id": user_id, "role_id": role_id, "admin": role_name == ADMIN},
-    )
-
-
-def revoke(connection: Connection, user_id: str, role_id: str) -> None:
-    connection.execute(
-        text(
-            "DELETE FROM grants WHERE user_id = CAST(:user_id AS uuid)"
-            " AND role_id = CAST(:role_id AS uuid)"
-        ),
-        {"user_id": user_id, "role_id": role_id},
-    )
-
-
-def admins(connection: Connection) -> list[Person]:
-    """Everybody who holds the role `admin`, as far as is known by now."""
-    rows = connection.execute(
-        text(
-            "SELECT DISTINCT p.user_id::text, p.email, p.name FROM grants g"
-            " JOIN people p USING (user_id) LEFT JOIN roles r USING (role_id)"
-            " WHERE coalesce(r.admin, g.admin) AND NOT coalesce(r.deleted, false)"
-            " ORDER BY 1"
-        )
-    )
-    return [Person(**row) for row in rows.mappings()]
+def _columns(rows: Collection[tuple[Any, ...]]) -> tuple[str, ...]:
+    return tuple(array(column) for column in zip(*rows, strict=True))

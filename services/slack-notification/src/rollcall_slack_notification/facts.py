@@ -3,12 +3,9 @@
 import uuid
 from collections.abc import Iterable
 
-from sqlalchemy import Connection
-
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import Event
 from rollcall_service.text import address, plain
-from rollcall_slack_notification import admins
 from rollcall_slack_notification.admins import Person
 
 _STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"}
@@ -49,23 +46,33 @@ def called(person: Person | None) -> str:
     return (person.name or person.email) if person else ""
 
 
-def acting_person(event: Event, connection: Connection) -> Person | None:
-    """The user who caused the event, as far as they are known."""
+def acting_id(event: Event) -> str | None:
+    """The id of the user who caused the event, if it says that a user did."""
     kind, _, actor_id = (event.actor or "").partition("/")
-    return admins.person(connection, actor_id) if kind == "users" and is_uuid(actor_id) else None
+    return uuid_of(actor_id) if kind == "users" else None
 
 
-def actor_name(event: Event, connection: Connection) -> str:
-    """Who caused the event, in words; empty if the event does not say."""
+def assigned_role(event: Event) -> str | None:
+    """The id of the role that the event assigns or takes away, if it is about one."""
+    if isinstance(event.message, pb.RoleAssignedToUserEvent | pb.RoleUnassignedFromUserEvent):
+        return uuid_of(event.message.role_id)
+    return None
+
+
+def actor_name(event: Event, person: Person | None) -> str:
+    """Who caused the event, in words; empty if the event does not say. person: the acting user, as
+    far as they are known."""
     kind, _, name = plain(event.actor or "").partition("/")
     if kind == "users":
-        return called(acting_person(event, connection)) or "a user"
+        return called(person) or "a user"
     return {"tokens": "an API token", "services": f"the service {name}"}.get(kind, "")
 
 
-def is_uuid(value: str) -> bool:
-    """In the usual form only: uuid.UUID takes spellings that Postgres does not."""
+def uuid_of(value: str) -> str | None:
+    """The id as Postgres writes it; None if it is none. In the usual form only: uuid.UUID takes
+    spellings that Postgres does not."""
     try:
-        return str(uuid.UUID(value)) == value.lower()
+        canonical = str(uuid.UUID(value))
     except ValueError:
-        return False
+        return None
+    return canonical if canonical == value.lower() else None

@@ -5,22 +5,20 @@ the one who caused it.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
-
-from sqlalchemy import Connection
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import Event
-from rollcall_service import ledger
 from rollcall_service.ledger import Message
 from rollcall_service.text import plain
-from rollcall_slack_notification import admins
-from rollcall_slack_notification.admins import Person, Role
+from rollcall_slack_notification.admins import ADMIN, Grant, Person, Role
+from rollcall_slack_notification.batch import Batch
 from rollcall_slack_notification.facts import (
-    acting_person,
+    acting_id,
     actor_name,
+    assigned_role,
     called,
-    is_uuid,
     laid_over,
     listed,
     person_changes,
@@ -36,74 +34,75 @@ class Handlers:
     def __init__(self, channel: str | None = None):
         self._channel = channel
 
-    def user_created(self, event: Event, connection: Connection) -> None:
+    def user_created(self, event: Event, batch: Batch) -> None:
         message = cast(pb.UserCreatedEvent, event.message)
         person = laid_over(Person(event.key, "", ""), message.person)
-        admins.save_person(connection, person)
+        batch.save_person(person)
         fields = [("E-mail", person.email), *status(message.status)]
-        self._tell(event, connection, "user_created", called(person), fields)
+        self._tell(event, batch, "user_created", called(person), fields)
 
-    def user_updated(self, event: Event, connection: Connection) -> None:
+    def user_updated(self, event: Event, batch: Batch) -> None:
         message = cast(pb.UserUpdatedEvent, event.message)
-        before = admins.person(connection, event.key) or Person(event.key, "", "")
+        before = batch.person(event.key) or Person(event.key, "", "")
         after = laid_over(before, message.person)
-        admins.save_person(connection, after)
+        batch.save_person(after)
         fields = [*person_changes(before, after, message.person), *status(message.status)]
-        self._tell(event, connection, "user_updated", called(after), fields)
+        self._tell(event, batch, "user_updated", called(after), fields)
 
-    def user_deleted(self, event: Event, connection: Connection) -> None:
-        before = admins.person(connection, event.key)
-        admins.remove_person(connection, event.key)
-        self._tell(event, connection, "user_deleted", called(before))
+    def user_deleted(self, event: Event, batch: Batch) -> None:
+        before = batch.person(event.key)
+        batch.remove_person(event.key)
+        self._tell(event, batch, "user_deleted", called(before))
 
-    def role_assigned(self, event: Event, connection: Connection) -> None:
+    def role_assigned(self, event: Event, batch: Batch) -> None:
         message = cast(pb.RoleAssignedToUserEvent, event.message)
-        if is_uuid(message.role_id):  # otherwise it is no role's
-            admins.grant(connection, event.key, message.role_id, message.role_name)
-        user = called(admins.person(connection, event.key))
-        self._tell(event, connection, "role_assigned", user, role=plain(message.role_name))
+        if role_id := assigned_role(event):  # otherwise it is no role's
+            batch.grant(Grant(event.key, role_id), message.role_name)
+        user = called(batch.person(event.key))
+        self._tell(event, batch, "role_assigned", user, role=plain(message.role_name))
 
-    def role_unassigned(self, event: Event, connection: Connection) -> None:
+    def role_unassigned(self, event: Event, batch: Batch) -> None:
         message = cast(pb.RoleUnassignedFromUserEvent, event.message)
-        if is_uuid(message.role_id):
-            admins.revoke(connection, event.key, message.role_id)
-        user = called(admins.person(connection, event.key))
-        self._tell(event, connection, "role_unassigned", user, role=plain(message.role_name))
+        if role_id := assigned_role(event):
+            batch.revoke(Grant(event.key, role_id))
+        user = called(batch.person(event.key))
+        self._tell(event, batch, "role_unassigned", user, role=plain(message.role_name))
 
-    def role_created(self, event: Event, connection: Connection) -> None:
+    def role_created(self, event: Event, batch: Batch) -> None:
         message = cast(pb.RoleCreatedEvent, event.message)
-        role = Role(event.key, plain(message.name), message.name == admins.ADMIN)
-        admins.save_role(connection, role)
+        role = Role(event.key, plain(message.name), message.name == ADMIN)
+        batch.save_role(role)
         fields = [
             ("Description", plain(message.description)),
             ("Permissions", listed(message.permissions)),
         ]
-        self._tell(event, connection, "role_created", role.name, fields)
+        self._tell(event, batch, "role_created", role.name, fields)
 
-    def role_updated(self, event: Event, connection: Connection) -> None:
+    def role_updated(self, event: Event, batch: Batch) -> None:
         message = cast(pb.RoleUpdatedEvent, event.message)
-        before = admins.role(connection, event.key) or Role(event.key, "", admin=False)
+        before = batch.role(event.key) or Role(event.key, "", admin=False)
         fields: list[tuple[str, str]] = []
         role = before
         if message.HasField("name"):
-            role = Role(event.key, plain(message.name), message.name == admins.ADMIN)
+            role = Role(event.key, plain(message.name), message.name == ADMIN)
             fields.append(("Name", f"{before.name} → {role.name}"))
         if message.HasField("description"):
             fields.append(("Description", plain(message.description)))
         if message.HasField("permissions"):
             fields.append(("Permissions", listed(message.permissions.values)))
-        admins.save_role(connection, role)
-        self._tell(event, connection, "role_updated", role.name, fields)
+        batch.save_role(role)
+        self._tell(event, batch, "role_updated", role.name, fields)
 
-    def role_deleted(self, event: Event, connection: Connection) -> None:
-        role = admins.role(connection, event.key)
-        admins.delete_role(connection, event.key)
-        self._tell(event, connection, "role_deleted", role.name if role else "")
+    def role_deleted(self, event: Event, batch: Batch) -> None:
+        role = batch.role(event.key)
+        if role is not None:
+            batch.save_role(replace(role, deleted=True))
+        self._tell(event, batch, "role_deleted", role.name if role else "")
 
     def _tell(
         self,
         event: Event,
-        connection: Connection,
+        batch: Batch,
         kind: str,
         subject: str,
         fields: Fields = (),
@@ -113,19 +112,24 @@ class Handlers:
         payload = {
             "subject": subject,
             "role": role,
-            "actor": actor_name(event, connection),
+            "actor": actor_name(event, _acting_person(event, batch)),
             "fields": [[label, value] for label, value in fields if value],
             "at": event.time.isoformat(timespec="seconds"),
             "position": f"{place.topic}/{place.partition}/{place.offset}",
             "version": event.sequence,
         }
-        recipients = self._recipients(event, connection)
-        ledger.add(connection, event, [Message(kind, r, payload) for r in recipients])
+        batch.owed.add(event, [Message(kind, self._recipients(event, batch), payload)])
 
-    def _recipients(self, event: Event, connection: Connection) -> list[str]:
+    def _recipients(self, event: Event, batch: Batch) -> list[str]:
         """Conversations, each once. An address has an @, a channel has none. An actor who shares
         their address with another admin shares the conversation too, and is not told."""
-        actor = acting_person(event, connection)
+        actor = _acting_person(event, batch)
         own = {actor.conversation} if actor else set()
-        others = {p.conversation for p in admins.admins(connection)} - own - {""}
+        others = {p.conversation for p in batch.admins()} - own - {""}
         return [*sorted(others), *([self._channel] if self._channel else [])]
+
+
+def _acting_person(event: Event, batch: Batch) -> Person | None:
+    """The user who caused the event, as far as they are known."""
+    actor_id = acting_id(event)
+    return None if actor_id is None else batch.person(actor_id)

@@ -1,6 +1,9 @@
 """Which events this service listens to, and what handles each."""
 
 from rollcall_events import Handler, Subscription
+from rollcall_service import ledger
+from rollcall_slack_notification import admins
+from rollcall_slack_notification.batch import Batch, end
 from rollcall_slack_notification.handlers import Handlers
 from rollcall_slack_notification.settings import SCHEMA, SERVICE
 
@@ -24,4 +27,12 @@ def handlers(channel: str | None) -> dict[str, Handler]:
 
 
 def subscription(channel: str | None) -> Subscription:
-    return Subscription(group=SERVICE, schema=SCHEMA, topic=TOPIC, handlers=handlers(channel))
+    return Subscription(
+        group=SERVICE,
+        schema=SCHEMA,
+        topic=TOPIC,
+        handlers=handlers(channel),
+        begin=Batch,
+        end=end,
+        prepare=admins.PREPARE + ledger.PREPARE,
+    )
