@@ -1,4 +1,5 @@
-"""What consuming costs: the projection beside its floor, the library beside others, and delays.
+"""What consuming costs: the projection beside its floor, the library beside others, delays, and how
+long partitions are without a consumer.
 
 One Apache Kafka, one Postgres and one log for everything; each case consumes it from the start
 into an empty database, in a process of its own. Medians of several rounds.
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ from statistics import median
 import psycopg2
 from bench.consumers import delay, floor, log
 
-from rollcall_events import KafkaSettings
+from rollcall_events import PARTITIONS, KafkaSettings
 from rollcall_events.ids import uuid7
 from rollcall_local import kafka, ports, postgres
 from rollcall_local.errors import Unavailable
@@ -31,6 +33,9 @@ RATES = (100, 1_000)  # events a second
 FOR_EACH = 5  # events of a user
 WITHIN = 120.0  # seconds, for a case to begin, and to end
 ONE_BY_ONE = 8.0  # seconds; it would take minutes to the end
+ENDINGS = {"is stopped": signal.SIGTERM, "is killed": signal.SIGKILL}
+FOR_HANDOVER = 20.0  # seconds under load, from a fifth of which on one of two replicas is gone
+_LONGEST = "longest wait, one of two replicas "
 RAW, PEER, TRIVIAL = "raw consume and parse", "FastStream, confluent", "library, trivial handler"
 
 Measured = dict[str, list[float]]
@@ -79,6 +84,27 @@ class _Run:
             self.measured.setdefault(f"p99 {rate}", []).append(p99)
             self.events += int(rate * self._seconds) + 1
             _say(f"{prefix}delay at {rate}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        for ended, number in ENDINGS.items():
+            seconds = self._handed_over(number)
+            self.measured.setdefault(f"{_LONGEST}{ended}", []).append(seconds)
+            _say(f"{prefix}one of two replicas {ended}: no event waits more than {seconds:.2f} s")
+
+    def _handed_over(self, number: signal.Signals) -> float:
+        """How long, at the most, an event waits where one of two replicas ends by a signal: until
+        the other has its partitions, and has consumed them."""
+        group, places = f"bench-{uuid7()}", [ports.free_port(), ports.free_port()]
+        with self._database() as database, ExitStack() as stack:
+            first, _ = (
+                stack.enter_context(self._library("projection", database, 2_000, group, port))
+                for port in places
+            )
+            self._wait(database, self.events)
+            _wait_until(lambda: [_held(port) for port in places] == [PARTITIONS // 2] * 2)
+            waited = delay.longest(
+                self._settings, database, RATES[0], FOR_HANDOVER, lambda: first.send_signal(number)
+            )
+            self.events += int(RATES[0] * FOR_HANDOVER) + 1
+        return waited
 
     def _cases(self) -> Iterator[tuple[str, Callable[[], float]]]:
         yield RAW, lambda: self._other("raw")
@@ -122,12 +148,14 @@ class _Run:
                 pause.wait(0.02)
 
     @contextmanager
-    def _library(self, way: str, database: str, batch: int) -> Iterator[None]:
+    def _library(
+        self, way: str, database: str, batch: int, group: str | None = None, port: int = 0
+    ) -> Iterator[subprocess.Popen[bytes]]:
         arguments = [way, "--servers", self._settings.bootstrap_servers, "--database", database]
-        arguments += ["--group", f"bench-{uuid7()}", "--batch", str(batch)]
-        with subprocess.Popen(_python("library", *arguments)) as process:
+        arguments += ["--group", group or f"bench-{uuid7()}", "--batch", str(batch)]
+        with subprocess.Popen(_python("library", *arguments, "--port", str(port))) as process:
             try:
-                yield
+                yield process
             finally:
                 process.terminate()
                 process.wait(20)
@@ -167,6 +195,23 @@ def _stored(connection: psycopg2.extensions.connection) -> int:
         return int((cursor.fetchone() or (0,))[0])
 
 
+def _held(port: int) -> int:
+    """How many partitions a replica holds, as it says itself."""
+    try:
+        with urllib.request.urlopen(f"http://{ports.HOST}:{port}/status", timeout=5) as answer:
+            return len(json.load(answer)["partitions"]["users"])
+    except OSError:  # it does not listen yet
+        return 0
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    pause, end = threading.Event(), time.perf_counter() + WITHIN
+    while not true():
+        if time.perf_counter() > end:
+            raise TimeoutError(f"the replicas do not share the partitions within {WITHIN:.0f} s")
+        pause.wait(0.1)
+
+
 def _python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", f"bench.consumers.{module}", *arguments]
 
@@ -185,11 +230,17 @@ def _show(measured: Measured, options: argparse.Namespace) -> None:
         f"{'case':40}{'events/s':>12}   ratios",
     ]
     for case, figure in figures.items():
-        if not case.startswith(("p50", "p99")):
+        if not case.startswith(("p50", "p99", _LONGEST)):
             lines.append(f"{case:40}{figure:>12,.0f}   {_ratios(case, figures)}")
     for rate in RATES:
         p50, p99 = figures[f"p50 {rate}"], figures[f"p99 {rate}"]
         lines.append(f"append to visible row at {rate}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    for ended in ENDINGS:
+        waited, most = figures[f"{_LONGEST}{ended}"], max(measured[f"{_LONGEST}{ended}"])
+        lines.append(
+            f"one of two replicas {ended}: an event waits {waited:.2f} s at the most (the longest"
+            f" of all rounds: {most:.2f} s)"
+        )
     print("\n".join(lines))  # noqa: T201  (the answer)
 
 

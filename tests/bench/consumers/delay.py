@@ -4,6 +4,7 @@ import json
 import select
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import psycopg2
@@ -50,31 +51,60 @@ def percentiles(
     settings: KafkaSettings, database: str, rate: int, seconds: float
 ) -> tuple[float, float]:
     """Milliseconds, p50 and p99, at so many events a second."""
+    waits = sorted(_waits(settings, database, rate, seconds))
+    return 1000 * percentile(waits, 50), 1000 * percentile(waits, 99)
+
+
+def longest(
+    settings: KafkaSettings, database: str, rate: int, seconds: float, fault: Callable[[], None]
+) -> float:
+    """The most seconds that an event waits, at so many a second, where `fault` happens meanwhile:
+    after the first fifth of them."""
+    return max(_waits(settings, database, rate, seconds, fault))
+
+
+def _waits(
+    settings: KafkaSettings,
+    database: str,
+    rate: int,
+    seconds: float,
+    fault: Callable[[], None] = lambda: None,
+) -> list[float]:
+    """Seconds from append to visible row, of each event."""
     watch = _Watch(database)
     publisher = Publisher(settings, "users", "/services/bench")
     publisher.start()
     publisher.publish(_creation()).result(10)  # the client asks for its id with the first
-    sent: list[tuple[float, Future[Recorded]]] = []
-    pause = threading.Event()  # never set
-    began = time.perf_counter()
-    for n in range(int(rate * seconds)):
-        wait = began + n / rate - time.perf_counter()
-        if wait > 0:
-            pause.wait(wait)
-        event = _creation()
-        sent.append((time.perf_counter(), publisher.publish(event)))
+    sent = _publish(publisher, rate, seconds, fault)
     places = [(at, future.result(10).position) for at, future in sent]
     publisher.stop()
     last = {p.partition: p.offset for _, p in places}
-    end = time.perf_counter() + WITHIN
+    pause, end = threading.Event(), time.perf_counter() + WITHIN
     while not _reached(watch, last):
         if time.perf_counter() > end:
             raise TimeoutError("the projection did not come to the log's end")
         pause.wait(0.05)
     watch.stop()
     seen = _seen(watch)
-    delays = sorted(seen[p.partition, p.offset] - at for at, p in places)
-    return 1000 * percentile(delays, 50), 1000 * percentile(delays, 99)
+    return [seen[p.partition, p.offset] - at for at, p in places]
+
+
+def _publish(
+    publisher: Publisher, rate: int, seconds: float, fault: Callable[[], None]
+) -> list[tuple[float, Future[Recorded]]]:
+    """Each with when it was handed over."""
+    sent: list[tuple[float, Future[Recorded]]] = []
+    pause, events = threading.Event(), int(rate * seconds)
+    began = time.perf_counter()
+    for n in range(events):
+        wait = began + n / rate - time.perf_counter()
+        if wait > 0:
+            pause.wait(wait)
+        if n == events // 5:
+            fault()
+        event = _creation()
+        sent.append((time.perf_counter(), publisher.publish(event)))
+    return sent
 
 
 def _creation() -> pb.UserCreatedEvent:

@@ -12,9 +12,12 @@ from sqlalchemy import Engine, text
 
 from rollcall_events import EVENT_TYPES, Consumer, Event, KafkaSettings, Subscription
 from rollcall_events.schema import CREATE_DISCARDS_V1, CREATE_V1, CREATE_V2
+from rollcall_local import ports
 from rollcall_service import lifecycle
+from rollcall_service.management import ManagementServer
 from rollcall_service.migrations import upgrade
 from rollcall_service.postgres import make_engine
+from rollcall_service.status import replica_status
 from rollcall_user_management.projection.handlers import subscription
 from rollcall_user_management.readstore import live_schema
 
@@ -31,7 +34,14 @@ def main() -> int:
     subscribed, engine = prepare(options.database, options.group)
     settings = KafkaSettings(options.servers)
     consumer = Consumer(subscribed, settings, engine, batch_size=options.batch)
-    return lifecycle.run([consumer])
+    management = ManagementServer(
+        ports.HOST,
+        options.port,
+        healthy=consumer.healthy,
+        ready=consumer.ready,
+        status=lambda: replica_status("bench", options.group, subscribed.topic, consumer.status()),
+    )
+    return lifecycle.run([management, consumer])
 
 
 def projection(database: str, group: str) -> tuple[Subscription, Engine]:
@@ -60,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--database", required=True)
     parser.add_argument("--group", required=True)
     parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--port", type=int, default=0, help="where it tells its status")
     return parser.parse_args()
 
 
