@@ -24,9 +24,11 @@ FROM = Address("Rollcall", "noreply", "rollcall.example")
 @pytest.fixture
 def server(serve: Callable[..., Any], engine: Engine) -> Iterator[Any]:
     server = serve()
+    mailer = Mailer(server.smtp)
+    mailer.start()
     sender = Sender(
         engine,
-        make_send(Renderer(), Mailer(server.smtp), FROM),
+        make_send(Renderer(), mailer, FROM),
         schema=SCHEMA,
         name="test",
         schedule=Schedule(first=0.05, longest=0.1),
@@ -34,6 +36,7 @@ def server(serve: Callable[..., Any], engine: Engine) -> Iterator[Any]:
     sender.start()
     yield server
     sender.stop()
+    mailer.stop()
 
 
 def eventually(true: Callable[[], bool], within: float = 10.0) -> None:

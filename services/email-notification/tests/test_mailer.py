@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from email.headerregistry import Address
+from email.message import EmailMessage
 from functools import partial
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult
+from support.waiting import eventually
 
 from rollcall_email_notification.mailer import Mailer
 from rollcall_email_notification.messages import compose, make_send
@@ -30,7 +32,19 @@ def delivery(recipient: str = "ada@example.com") -> Delivery:
 
 
 def send(smtp: Smtp, recipient: str = "ada@example.com", deadline: float = 10.0) -> None:
-    Mailer(smtp, deadline=deadline).send(compose(delivery(recipient), RENDERED, FROM))
+    with started(Mailer(smtp, deadline=deadline)) as mailer:
+        mailer.send(mail_to(recipient))
+
+
+def mail_to(recipient: str) -> EmailMessage:
+    return compose(delivery(recipient), RENDERED, FROM)
+
+
+@contextmanager
+def started(mailer: Mailer) -> Iterator[Mailer]:
+    mailer.start()
+    yield mailer
+    mailer.stop()
 
 
 def test_a_mail_arrives(serve: Serve) -> None:
@@ -74,6 +88,28 @@ def test_nobody_listening_is_store_trouble() -> None:
         send(Smtp("127.0.0.1", 1))
 
 
+def test_mails_share_a_connection(serve: Serve) -> None:
+    server, sessions = serve(), list[Any]()
+    server.on_data = sessions.append
+    with started(Mailer(server.smtp)) as mailer:
+        for _ in range(3):
+            mailer.send(mail_to("ada@example.com"))
+    assert len(sessions) == len(server.mails) == 3
+    assert len(set(sessions)) == 1
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used(serve: Serve) -> None:
+    server, sessions = serve(), list[Any]()
+    server.on_data = sessions.append
+    with started(Mailer(server.smtp)) as mailer:
+        mailer.send(mail_to("ada@example.com"))
+        (first,) = sessions
+        first.loop.call_soon_threadsafe(first.transport.close)
+        eventually(first.transport.is_closing)
+        mailer.send(mail_to("bob@example.com"))
+    assert len(sessions) == 2
+
+
 @contextmanager
 def speaking(talk: Callable[[socket.socket], object]) -> Iterator[Smtp]:
     """A server that does nothing but `talk` on its first connection."""
@@ -100,12 +136,14 @@ def test_a_server_that_hangs_is_left_in_time() -> None:
         done.set()
 
 
-def test_a_server_that_drips_is_left_at_the_deadline() -> None:
+@pytest.mark.parametrize("greets", [True, False])
+def test_a_server_that_drips_is_left_at_the_deadline(greets: bool) -> None:
     """Each byte comes in time; the exchange as a whole does not."""
 
     def drip(connection: socket.socket) -> None:
-        connection.sendall(b"220 hello\r\n")
-        connection.recv(100)
+        if greets:
+            connection.sendall(b"220 hello\r\n")
+            connection.recv(100)
         try:
             while True:
                 connection.sendall(b"2")

@@ -35,9 +35,10 @@ def build(settings: Settings) -> Sequence[Component]:
     pool = 5 + CONNECTIONS
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=pool)
     store = LedgerStore(engine, "rollcall_email_notification", SCHEMA)
+    mailer = Mailer(settings.smtp)
     sender = Sender(
         engine,
-        traced("SMTP send", make_send(Renderer(), Mailer(settings.smtp), settings.mail_from)),
+        traced("SMTP send", make_send(Renderer(), mailer, settings.mail_from)),
         schema=SCHEMA,
         name=settings.replica_id,
         workers=WORKERS,
@@ -62,4 +63,5 @@ def build(settings: Settings) -> Sequence[Component]:
         settings.grpc_port,
         [deliveries_service(engine, SCHEMA), parking_service(lambda: [(engine, SUBSCRIPTION)])],
     )
-    return [tracing, management, store, deliveries, parked, held, sender, operators, consumer]
+    counts: list[Component] = [deliveries, parked, held]
+    return [tracing, management, store, *counts, mailer, sender, operators, consumer]

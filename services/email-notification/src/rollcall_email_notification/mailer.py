@@ -8,38 +8,42 @@ A connection lost after DATA leaves open whether the mail went out. It is sent a
 same Message-ID, by which mail programs know copies.
 """
 
-import contextlib
 import ipaddress
 import smtplib
-import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email.headerregistry import AddressHeader
 from email.message import EmailMessage
 
+from rollcall_email_notification.connections import Connections
 from rollcall_email_notification.settings import Smtp
 from rollcall_service.sender import Permanent, Transient
 
 
 class Mailer:
-    """A connection per mail: simple, and a mail server's own pace is the bound anyway.
+    """Component: sends mails, from as many threads as like to.
 
-    deadline: seconds for the whole exchange, however slowly a server drips its answers.
+    deadline: seconds for the whole exchange, however slowly a server drips its answers; from when
+    it has started.
     """
 
     def __init__(
         self, server: Smtp, *, deadline: float = 30.0, context: ssl.SSLContext | None = None
     ):
         self._server = server
-        self._deadline = deadline
         self._context = context or ssl.create_default_context()
+        self._connections = Connections(server, self._greet, self._context, deadline)
+
+    def start(self) -> None:
+        self._connections.start()
+
+    def stop(self) -> None:
+        """To be called once nothing is sent any more."""
+        self._connections.stop()
 
     def send(self, message: EmailMessage) -> None:
         """Return once the server has taken responsibility. Raises Permanent or Transient."""
         try:
-            with self._connected() as smtp:
+            with self._connections.one() as smtp:
                 # Named, lest they be parsed out of the headers a second time.
                 smtp.send_message(message, _bare(message["From"]), [_bare(message["To"])])
         except smtplib.SMTPRecipientsRefused as error:
@@ -56,29 +60,7 @@ class Mailer:
         except (smtplib.SMTPException, OSError) as error:
             raise Transient(type(error).__name__) from None
 
-    @contextmanager
-    def _connected(self) -> Iterator[smtplib.SMTP]:
-        smtp = self._connect()
-        watchdog = threading.Timer(self._deadline, _cut, [smtp])
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            self._secure(smtp)
-            yield smtp
-            _part(smtp)
-        finally:
-            watchdog.cancel()
-            smtp.close()
-
-    def _connect(self) -> smtplib.SMTP:
-        server = self._server
-        if server.tls:
-            return smtplib.SMTP_SSL(
-                server.host, server.port, timeout=server.timeout, context=self._context
-            )
-        return smtplib.SMTP(server.host, server.port, timeout=server.timeout)
-
-    def _secure(self, smtp: smtplib.SMTP) -> None:
+    def _greet(self, smtp: smtplib.SMTP) -> None:
         """STARTTLS where it is offered; a password crosses no network without it."""
         server = self._server
         smtp.ehlo_or_helo_if_needed()
@@ -97,22 +79,6 @@ class Mailer:
 def _classed(what: str, code: int) -> Permanent | Transient:
     reason = f"{what} {code}"
     return Permanent(reason) if 500 <= code < 600 else Transient(reason)
-
-
-def _part(smtp: smtplib.SMTP) -> None:
-    """Say goodbye. The mail is accepted by now, so trouble here changes nothing."""
-    with contextlib.suppress(smtplib.SMTPException, OSError):
-        smtp.quit()
-
-
-def _cut(smtp: smtplib.SMTP) -> None:
-    """End a read that another thread is blocked in; it sees the connection closed.
-
-    Not by the method of an SSLSocket, which would pull the TLS state from under the reader.
-    """
-    if (sock := smtp.sock) is not None:
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _bare(header: AddressHeader) -> str:
