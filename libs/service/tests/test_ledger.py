@@ -3,14 +3,16 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from support.sending import ledger_at, store
 
+from rollcall_events.postgres import PLANNING
 from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
 from rollcall_service.counts import ledger_counts
@@ -47,8 +49,18 @@ def engine(postgres: Server) -> Iterator[Engine]:
 
 @pytest.fixture
 def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as connection:
+    with prepared(engine) as connection:
         connection.execute(text("TRUNCATE deliveries RESTART IDENTITY"))
+        connection.commit()
+        yield connection
+
+
+@contextmanager
+def prepared(engine: Engine) -> Iterator[Connection]:
+    """In a session of its own, as a sender's is."""
+    with engine.connect() as connection:
+        connection.detach()
+        connection.exec_driver_sql(PLANNING + leasing.PREPARE)
         connection.commit()
         yield connection
 
@@ -187,8 +199,9 @@ def test_two_that_end_at_once_wake_the_next(engine: Engine, connection: Connecti
     second = replace(first, id=2)
 
     def end() -> None:
-        with engine.begin() as other:
+        with prepared(engine) as other:
             leasing.record_sent(other, [second])
+            other.commit()
 
     leasing.record_sent(connection, [first])  # not yet committed
     thread = threading.Thread(target=end)
@@ -221,8 +234,9 @@ def test_whoever_is_put_behind_is_woken(engine: Engine, connection: Connection) 
     ended = threading.Event()
 
     def end() -> None:
-        with engine.begin() as other:
+        with prepared(engine) as other:
             leasing.record_sent(other, [first])
+            other.commit()
         ended.set()
 
     leasing.put_behind(connection)  # not yet committed
@@ -286,7 +300,7 @@ def test_a_lease_is_renewed_and_given_back(connection: Connection) -> None:
 
 def test_two_senders_never_get_one_row(engine: Engine, connection: Connection) -> None:
     owe(connection, *(f"user{n}" for n in range(20)))
-    with engine.connect() as other:
+    with prepared(engine) as other:
         mine = leasing.take(connection, "one", limit=10, lease=LEASE)
         theirs = leasing.take(other, "two", limit=20, lease=LEASE)  # the first ten are locked
         assert len(mine) == len(theirs) == 10
@@ -305,15 +319,22 @@ def test_spacing_puts_a_recipient_off_and_takes_the_next_one(connection: Connect
 
 
 def test_outcomes_commit_durably(engine: Engine, connection: Connection) -> None:
-    owe(connection, "ada")
-    connection.execute(text("SET synchronous_commit TO off"))
+    """Whatever is usual in this database."""
+    shown, url = text("SHOW synchronous_commit"), engine.url.render_as_string(hide_password=False)
+    fresh, plain = make_engine(url, schema=SCHEMA), create_engine(url)
+    of_database = f'ALTER DATABASE "{engine.url.database}"'
+    connection.execute(text(f"{of_database} SET synchronous_commit TO off"))
     connection.commit()
-    leasing.take(connection, "one", limit=1, lease=LEASE)
-    assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
-    connection.rollback()
-    assert connection.execute(text("SHOW synchronous_commit")).scalar() == "off"
-    connection.execute(text("RESET synchronous_commit"))
-    connection.commit()
+    try:
+        with plain.connect() as other:
+            assert other.execute(shown).scalar() == "off"
+        with prepared(fresh) as other:
+            assert other.execute(shown).scalar() == "on"
+    finally:
+        connection.execute(text(f"{of_database} RESET synchronous_commit"))
+        connection.commit()
+        fresh.dispose()
+        plain.dispose()
 
 
 def test_counts_name_every_state_and_survive_postgres(
@@ -335,9 +356,8 @@ def test_looking_for_due_rows_is_cheap_however_many_are_done(connection: Connect
         )
     )
     connection.execute(text("ANALYZE deliveries"))
-    explain = text(f"EXPLAIN {leasing._LOCK_DUE}")
-    values = {"limit": 8, "again": 4, "taken": [], "now": None}
-    plan = "\n".join(connection.execute(explain, values).scalars())
+    explain = text("EXPLAIN EXECUTE lock_due (NULL, 8, 4, '{}')")
+    plan = "\n".join(connection.execute(explain).scalars())
     assert "using deliveries_due on deliveries d" in plan
     assert "using deliveries_due on deliveries\n" in plan.replace("  (cost", "\n")
     assert "using deliveries_open on deliveries e" in plan

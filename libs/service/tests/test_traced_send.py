@@ -12,6 +12,7 @@ from support.sending import cause, ledger_at, store
 from support.spans import above, id_of, recording
 
 from rollcall_events import tracing
+from rollcall_events.postgres import Wire
 from rollcall_local.postgres import Server
 from rollcall_service import leasing
 from rollcall_service.ledger import Delivery, Message, Owed
@@ -47,8 +48,8 @@ def test_a_row_keeps_the_trace_that_it_belongs_to(engine: Engine) -> None:
             owe(engine, "bob", traceparent=TRACEPARENT)
     owe(engine, "eve", traceparent=TRACEPARENT[:-1] + "0")
     owe(engine, "old")
-    with engine.begin() as connection:
-        taken = leasing.take(connection, "one", limit=10, lease=30)
+    with Wire(engine, leasing.PREPARE) as wire:
+        taken = leasing.take(wire.connection, "one", limit=10, lease=30)
     assert {d.recipient: (d.traceparent, d.tracestate) for d in taken} == {
         "ada": (TRACEPARENT, "a=b"),
         "bob": tracing.carried(span),

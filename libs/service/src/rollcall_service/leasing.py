@@ -2,19 +2,22 @@
 
 Order per recipient rests here: only a recipient's earliest open row is taken. Time is the
 database's, so that replicas agree on leases; every function takes `now` instead, for tests.
+
+Every mail takes several of these statements, whose planning costs more than they do: so they are
+prepared, and a connection that is given to a function has to be of a session with PREPARE.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from rollcall_service.ledger import Delivery
 
 # One moment for a whole transaction: what `take` finds not due yet, `next_due` counts. Constants
 # like it are all that is ever put into a statement's text.
-_NOW = "coalesce(CAST(:now AS timestamptz), now())"
+_NOW = "coalesce($1, now())"
 
 _LOOKED_AT = 1_000  # rows that are due, at most, to find those that have to wait
 
@@ -22,11 +25,25 @@ _LOOKED_AT = 1_000  # rows that are due, at most, to find those that have to wai
 # leases that ended though their senders live. They get as long as their backoff to be heard.
 _REJOINED = "pg_postmaster_start_time() + interval '10 seconds'"
 
+
+def _waking(ids: str, now: str) -> str:
+    """In a later statement than the one that ended the rows, and so after whoever put others behind
+    them. Whatever is still before it: two that end two rows of a recipient at once each see the
+    other's."""
+    return f"""
+    UPDATE deliveries SET due_at = {now}
+    WHERE state = 'pending' AND due_at = 'infinity' AND id IN (
+      SELECT (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
+                AND e.state = 'pending' AND e.due_at = 'infinity' ORDER BY e.id LIMIT 1)
+      FROM deliveries d WHERE d.id = ANY ({ids}))
+"""  # noqa: S608
+
+
 # Those behind a recipient's earliest open row are due when that one is done, and not looked at
 # until then: a look must cost no more for a recipient who is owed thousands. The earliest is locked
 # while they are put behind it, so that whoever is about to end it sees them afterwards, and wakes
 # the next; one that somebody has locked already, or ended, puts nothing behind it.
-_PUT_BEHIND = text(f"""
+_PUT_BEHIND = f"""
     WITH due AS (
       SELECT id, recipient, (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
                                AND e.state = 'pending' ORDER BY e.id LIMIT 1) AS first
@@ -37,59 +54,86 @@ _PUT_BEHIND = text(f"""
         AND state = 'pending' FOR UPDATE SKIP LOCKED)
     UPDATE deliveries d SET due_at = 'infinity'
     FROM due JOIN firsts ON due.first = firsts.id WHERE d.id = due.id AND d.id <> firsts.id
-""")  # noqa: S608
-# In a later statement than the one that ended the rows, and so after whoever put others behind
-# them. Whatever is still before it: two that end two rows of a recipient at once each see the
-# other's.
-_WAKE_NEXT = text(f"""
-    UPDATE deliveries SET due_at = {_NOW}
-    WHERE state = 'pending' AND due_at = 'infinity' AND id IN (
-      SELECT (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
-                AND e.state = 'pending' AND e.due_at = 'infinity' ORDER BY e.id LIMIT 1)
-      FROM deliveries d WHERE d.id = ANY (:ids))
-""")  # noqa: S608
+"""  # noqa: S608
 # Whoever was put behind one that ended otherwise: by a sender of a version that wakes nobody, or by
 # an operator's own statement.
-_WAKE_FORGOTTEN = text(f"""
+_WAKE_FORGOTTEN = f"""
     UPDATE deliveries d SET due_at = {_NOW} WHERE state = 'pending' AND due_at = 'infinity'
       AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
                   AND e.state = 'pending' ORDER BY e.id LIMIT 1)
-""")  # noqa: S608
+"""  # noqa: S608
 
 # Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
 # is leased or waits for a retry, those behind it wait too. A subquery and not NOT EXISTS, which
 # the planner may turn into a join of all open rows when its statistics are of a quiet moment.
-_LOCK_DUE = text(f"""
+# $2: the most rows. $3: the most of those that were tried before. $4: that are taken already.
+_LOCK_DUE = f"""
     SELECT id FROM deliveries d
     WHERE state = 'pending' AND due_at <= {_NOW}
       AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
       AND (attempts = 0 OR id IN (
         SELECT id FROM deliveries WHERE state = 'pending' AND due_at <= {_NOW} AND attempts > 0
           AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
-          AND id <> ALL (:taken) ORDER BY due_at, id LIMIT :again))
+          AND id <> ALL ($4) ORDER BY due_at, id LIMIT $3))
       AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
                   AND e.state = 'pending' ORDER BY e.id LIMIT 1)
-      AND id <> ALL (:taken)
-    ORDER BY due_at, id LIMIT :limit
+      AND id <> ALL ($4)
+    ORDER BY due_at, id LIMIT $2
     FOR UPDATE OF d SKIP LOCKED
-""")  # noqa: S608
-_SPACE_OUT = text(f"""
-    UPDATE deliveries d SET due_at = s.at + make_interval(secs => :spacing)
+"""  # noqa: S608
+_SPACE_OUT = f"""
+    UPDATE deliveries d SET due_at = s.at + make_interval(secs => $3)
     FROM (SELECT recipient, max(finished_at) AS at FROM deliveries
-          WHERE state = 'sent' AND finished_at > {_NOW} - make_interval(secs => :spacing)
-            AND recipient IN (SELECT recipient FROM deliveries WHERE id = ANY (:ids))
+          WHERE state = 'sent' AND finished_at > {_NOW} - make_interval(secs => $3)
+            AND recipient IN (SELECT recipient FROM deliveries WHERE id = ANY ($2))
           GROUP BY recipient) s
-    WHERE d.id = ANY (:ids) AND d.recipient = s.recipient
+    WHERE d.id = ANY ($2) AND d.recipient = s.recipient
     RETURNING d.id
-""")  # noqa: S608
-_LEASE = text(f"""
-    UPDATE deliveries SET attempts = attempts + 1, leased_by = :sender,
-           lease_until = {_NOW} + make_interval(secs => :lease)
-    WHERE id = ANY (:ids)
+"""  # noqa: S608
+_LEASE = f"""
+    UPDATE deliveries SET attempts = attempts + 1, leased_by = $3,
+           lease_until = {_NOW} + make_interval(secs => $4)
+    WHERE id = ANY ($2)
     RETURNING id, event_key::text, event_id::text, kind, recipient, payload, attempts,
               traceparent, tracestate,
               extract(epoch FROM {_NOW} - created_at)::float8 AS age
-""")  # noqa: S608
+"""  # noqa: S608
+_SENT = f"""
+    UPDATE deliveries SET state = 'sent', finished_at = {_NOW}, last_error = NULL,
+           lease_until = NULL, leased_by = NULL
+    WHERE id = ANY ($2) AND state = 'pending'
+"""  # noqa: S608
+# $5: why not; $6: in how many seconds it is due again, NULL for never.
+_NOT_SENT = f"""
+    UPDATE deliveries SET last_error = $5, lease_until = NULL, leased_by = NULL,
+           state = CASE WHEN $6 IS NULL THEN 'failed' ELSE state END,
+           finished_at = CASE WHEN $6 IS NULL THEN {_NOW} END,
+           due_at = coalesce({_NOW} + make_interval(secs => $6), due_at)
+    WHERE id = $2 AND state = 'pending' AND leased_by = $3 AND attempts = $4
+"""  # noqa: S608
+_RENEW = f"""
+    UPDATE deliveries SET lease_until = {_NOW} + make_interval(secs => nullif($4, 0))
+    WHERE id = ANY ($2) AND state = 'pending' AND leased_by = $3
+"""  # noqa: S608
+_NEXT_DUE = f"""
+    SELECT extract(epoch FROM min(due_at) - {_NOW})::float8 FROM deliveries
+    WHERE state = 'pending' AND due_at > {_NOW} AND due_at < 'infinity'
+"""  # noqa: S608
+
+# An index gives rows in their order: a plan is made for any number of them, and must sort none.
+PREPARE = f"""
+SET enable_sort = off; SET enable_bitmapscan = off;
+PREPARE put_behind (timestamptz) AS {_PUT_BEHIND};
+PREPARE wake_forgotten (timestamptz) AS {_WAKE_FORGOTTEN};
+PREPARE wake_next (timestamptz, bigint[]) AS {_waking("$2", _NOW)};
+PREPARE lock_due (timestamptz, int, int, bigint[]) AS {_LOCK_DUE};
+PREPARE space_out (timestamptz, bigint[], float8) AS {_SPACE_OUT};
+PREPARE lease (timestamptz, bigint[], text, float8) AS {_LEASE};
+PREPARE sent (timestamptz, bigint[]) AS {_SENT};
+PREPARE not_sent (timestamptz, bigint, text, int, text, float8) AS {_NOT_SENT};
+PREPARE renew (timestamptz, bigint[], text, float8) AS {_RENEW};
+PREPARE next_due (timestamptz) AS {_NEXT_DUE};
+"""
 
 
 def take(
@@ -111,16 +155,11 @@ def take(
     Another sender's locked rows are passed over. A lease that has ended is anybody's, but not
     of the rows that the caller is `holding` itself.
     """
-    _durably(connection)
     taken: set[int] = set()
     while len(taken) < limit:
-        values = {
-            "limit": limit - len(taken),
-            "again": limit if again is None else again,
-            "taken": [*taken, *holding],
-            "now": now,
-        }
-        due = set(connection.execute(_LOCK_DUE, values).scalars())
+        again_now = limit if again is None else again
+        values = (now, limit - len(taken), again_now, [*taken, *holding])
+        due = {row.id for row in _execute(connection, "lock_due", *values)}
         put_off = _space_out(connection, due, spacing, now) if due and spacing else set()
         taken |= due - put_off
         if not put_off:
@@ -133,49 +172,23 @@ def _space_out(
 ) -> set[int]:
     """Put off those whose recipient was sent to just now. A statement of its own after the lock,
     so that it sees what another sender has sent until then."""
-    values = {"ids": list(ids), "spacing": spacing, "now": now}
-    return set(connection.execute(_SPACE_OUT, values).scalars())
+    return {row.id for row in _execute(connection, "space_out", now, list(ids), spacing)}
 
 
 def _lease(
     connection: Connection, ids: set[int], sender: str, lease: float, now: datetime | None
 ) -> list[Delivery]:
-    values = {"ids": list(ids), "sender": sender, "lease": lease, "now": now}
-    rows = connection.execute(_LEASE, values)
+    rows = _execute(connection, "lease", now, list(ids), sender, lease)
     return [Delivery(**row) for row in rows.mappings()]
-
-
-_SENT = text(f"""
-    UPDATE deliveries SET state = 'sent', finished_at = {_NOW}, last_error = NULL,
-           lease_until = NULL, leased_by = NULL
-    WHERE id = ANY (:ids) AND state = 'pending'
-""")  # noqa: S608
-_NOT_SENT = text(f"""
-    UPDATE deliveries SET last_error = :reason, lease_until = NULL, leased_by = NULL,
-           state = CASE WHEN :delay IS NULL THEN 'failed' ELSE state END,
-           finished_at = CASE WHEN :delay IS NULL THEN {_NOW} END,
-           due_at = coalesce({_NOW} + make_interval(secs => CAST(:delay AS float8)), due_at)
-    WHERE id = :id AND state = 'pending' AND leased_by = :sender AND attempts = :attempts
-""")  # noqa: S608
-_RENEW = text(f"""
-    UPDATE deliveries
-    SET lease_until = {_NOW} + make_interval(secs => nullif(CAST(:lease AS float8), 0))
-    WHERE id = ANY (:ids) AND state = 'pending' AND leased_by = :sender
-""")  # noqa: S608
-_NEXT_DUE = text(f"""
-    SELECT extract(epoch FROM min(due_at) - {_NOW})::float8 FROM deliveries
-    WHERE state = 'pending' AND due_at > {_NOW} AND due_at < 'infinity'
-""")  # noqa: S608
 
 
 def record_sent(
     connection: Connection, deliveries: Sequence[Delivery], now: datetime | None = None
 ) -> None:
     """Note that messages went out: a fact, whoever holds their rows by now."""
-    _durably(connection)
-    values: dict[str, Any] = {"ids": [delivery.id for delivery in deliveries], "now": now}
-    connection.execute(_SENT, values)
-    wake_next(connection, values["ids"], now)
+    ids = [delivery.id for delivery in deliveries]
+    _execute(connection, "sent", now, ids)
+    _execute(connection, "wake_next", now, ids)
 
 
 def record_not_sent(
@@ -187,22 +200,16 @@ def record_not_sent(
     now: datetime | None = None,
 ) -> None:
     """Try again in `delay` seconds, or never if it is None; if `sender` still holds the row."""
-    _durably(connection)
-    held = {"id": delivery.id, "sender": sender, "attempts": delivery.attempts}
-    connection.execute(_NOT_SENT, held | {"reason": reason, "delay": delay, "now": now})
+    held = (delivery.id, sender, delivery.attempts)
+    _execute(connection, "not_sent", now, *held, reason, delay)
     if delay is None:
-        wake_next(connection, [delivery.id], now)
+        _execute(connection, "wake_next", now, [delivery.id])
 
 
 def put_behind(connection: Connection, now: datetime | None = None) -> None:
     """Let rows wait for a recipient's earlier one, so that `take` need not look at them. In a
     transaction of its own: it locks rows that others may want to take."""
-    connection.execute(_PUT_BEHIND, {"now": now})
-
-
-def wake_next(connection: Connection, ids: Sequence[int], now: datetime | None = None) -> None:
-    """Make due what is next to the recipients of rows that ended in this transaction."""
-    connection.execute(_WAKE_NEXT, {"ids": list(ids), "now": now})
+    _execute(connection, "put_behind", now)
 
 
 def renew(
@@ -213,20 +220,29 @@ def renew(
     now: datetime | None = None,
 ) -> None:
     """Let the leases that `sender` still has on `ids` end in `lease` seconds; 0 gives them back."""
-    values = {"ids": list(ids), "sender": sender, "lease": lease, "now": now}
-    connection.execute(_RENEW, values)
+    _execute(connection, "renew", now, list(ids), sender, lease)
 
 
 def next_due(connection: Connection, now: datetime | None = None) -> float | None:
     """Seconds until a row that is not due yet becomes due; None: there is none."""
-    return connection.execute(_NEXT_DUE, {"now": now}).scalar()
+    seconds: float | None = _execute(connection, "next_due", now).scalar()
+    return seconds
 
 
 def wake_forgotten(connection: Connection, now: datetime | None = None) -> None:
     """Make due the earliest row of each recipient that nobody has woken."""
-    connection.execute(_WAKE_FORGOTTEN, {"now": now})
+    _execute(connection, "wake_forgotten", now)
 
 
-def _durably(connection: Connection) -> None:
-    """A crash of Postgres forgets neither an outcome nor a row whose message is about to go out."""
-    connection.execute(text("SET LOCAL synchronous_commit TO on"))
+_WAKE_NEXT = text(_waking(":ids", "now()"))
+
+
+def wake_next(connection: Connection, ids: Sequence[int]) -> None:
+    """Make due what is next to the recipients of rows that an operator has ended, in their
+    transaction. Nothing needs to be prepared."""
+    connection.execute(_WAKE_NEXT, {"ids": list(ids)})
+
+
+def _execute(connection: Connection, statement: str, *values: Any) -> CursorResult[Any]:
+    places = ", ".join(["%s"] * len(values))
+    return connection.exec_driver_sql(f"EXECUTE {statement} ({places})", values)

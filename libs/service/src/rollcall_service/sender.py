@@ -25,7 +25,7 @@ from prometheus_client import Counter
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from rollcall_events.postgres import close, is_store_trouble
+from rollcall_events.postgres import Wire, is_store_trouble
 from rollcall_service import leasing, ledger
 from rollcall_service.bell import Bell
 from rollcall_service.ledger import Delivery
@@ -122,7 +122,7 @@ class Sender:
         self._tidy_at = self._heal_at = 0.0  # of time.monotonic
         self._queue: SimpleQueue[Delivery | None] = SimpleQueue()  # never longer than the workers
         self._attempts: SimpleQueue[Attempt] = SimpleQueue()  # likewise
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None
         self._in_hand: set[int] = set()  # handed out, and nothing recorded of them yet
         self._again: set[int] = set()  # those of them that were tried before
         self._unrecorded: list[Attempt] = []
@@ -195,15 +195,16 @@ class Sender:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """On a connection that is kept from turn to turn as long as nothing goes wrong."""
-        connection, self._connection = self._connection or self._engine.connect(), None
+        """In a session that is kept from turn to turn as long as nothing goes wrong."""
+        wire, self._wire = self._wire or Wire(self._engine, leasing.PREPARE), None
         try:
-            with connection.begin():
-                yield connection
+            wire.send("BEGIN")
+            yield wire.connection
+            wire.send("COMMIT")
         except BaseException:
-            close(connection)
+            wire.close()
             raise
-        self._connection = connection
+        self._wire = wire
 
     def _collect(self) -> None:
         with contextlib.suppress(Empty):
@@ -287,8 +288,8 @@ class Sender:
         if self._in_hand:
             left_over = {"deliveries": len(self._in_hand)}
             log.warning("let go unrecorded; may go out twice", extra=left_over)
-        if self._connection is not None:
-            close(self._connection)
+        if self._wire is not None:
+            self._wire.close()
 
     def _put_down(self, lease: float) -> None:
         """Record what has ended, and let the leases of the rest end in so many seconds."""
