@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 from support.sending import ledger_at, store
 
 from rollcall_events.postgres import PLANNING
@@ -115,6 +115,18 @@ def test_what_is_settled_keeps_no_payload(connection: Connection, cause: Any) ->
     assert (row.state, row.payload) == ("settled", {})
     assert row.finished_at is not None
     assert take(connection) == []
+
+
+def test_a_ledger_that_has_lost_its_cut_off_sends_nothing(connection: Connection) -> None:
+    """Rather than everything that the log has ever held."""
+    kept = connection.execute(text("DELETE FROM ledger_cutoff RETURNING at")).scalar_one()
+    connection.commit()
+    try:
+        owe(connection, "ada")
+        assert ledger.counts(connection)["settled"] == 1
+    finally:
+        connection.execute(text("INSERT INTO ledger_cutoff VALUES (:at)"), {"at": kept})
+        connection.commit()
 
 
 def test_nothing_to_say_writes_nothing(connection: Connection) -> None:
@@ -318,25 +330,6 @@ def test_spacing_puts_a_recipient_off_and_takes_the_next_one(connection: Connect
     assert [d.recipient for d in leased(connection, spacing=1.0, now=later(1.01))] == ["ada"]
 
 
-def test_outcomes_commit_durably(engine: Engine, connection: Connection) -> None:
-    """Whatever is usual in this database."""
-    shown, url = text("SHOW synchronous_commit"), engine.url.render_as_string(hide_password=False)
-    fresh, plain = make_engine(url, schema=SCHEMA), create_engine(url)
-    of_database = f'ALTER DATABASE "{engine.url.database}"'
-    connection.execute(text(f"{of_database} SET synchronous_commit TO off"))
-    connection.commit()
-    try:
-        with plain.connect() as other:
-            assert other.execute(shown).scalar() == "off"
-        with prepared(fresh) as other:
-            assert other.execute(shown).scalar() == "on"
-    finally:
-        connection.execute(text(f"{of_database} RESET synchronous_commit"))
-        connection.commit()
-        fresh.dispose()
-        plain.dispose()
-
-
 def test_counts_name_every_state_and_survive_postgres(
     engine: Engine, connection: Connection
 ) -> None:
@@ -344,20 +337,3 @@ def test_counts_name_every_state_and_survive_postgres(
     assert ledger_counts(engine).read() == dict.fromkeys(ledger.STATES, 0) | {"pending": 1}
     away = make_engine("postgresql://nobody:x@127.0.0.1:1/none", schema="none")
     assert ledger_counts(away).read() == {}
-
-
-def test_looking_for_due_rows_is_cheap_however_many_are_done(connection: Connection) -> None:
-    """Also when the statistics are of a moment without open rows, as they often will be."""
-    connection.execute(
-        text(
-            'INSERT INTO deliveries (event_key, event_id, topic, partition, "offset", kind,'
-            " recipient, payload, state) SELECT gen_random_uuid(), gen_random_uuid(), 'users', 0,"
-            " n, 'welcome', 'user' || n, '{}', 'sent' FROM generate_series(1, 20000) n"
-        )
-    )
-    connection.execute(text("ANALYZE deliveries"))
-    explain = text("EXPLAIN EXECUTE lock_due (NULL, 8, 4, '{}')")
-    plan = "\n".join(connection.execute(explain).scalars())
-    assert "using deliveries_due on deliveries d" in plan
-    assert "using deliveries_due on deliveries\n" in plan.replace("  (cost", "\n")
-    assert "using deliveries_open on deliveries e" in plan

@@ -1,6 +1,9 @@
 """Which connections to a real SMTP server are lent, kept and closed."""
 
+import smtplib
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +21,10 @@ from rollcall_email_notification.settings import Smtp
 def started(smtp: Smtp, deadline: float = 10.0) -> Iterator[Connections]:
     pool = Connections(smtp, lambda smtp: None, ssl.create_default_context(), deadline)
     pool.start()
-    yield pool
-    pool.stop()
+    try:
+        yield pool
+    finally:
+        pool.stop()
 
 
 @pytest.fixture
@@ -28,34 +33,75 @@ def pool(serve: Callable[..., Any]) -> Iterator[Connections]:
         yield pool
 
 
+def lent(pool: Connections) -> smtplib.SMTP:
+    """The one that is lent now."""
+    seen: list[smtplib.SMTP] = []
+    pool.use(seen.append)
+    return seen[-1]
+
+
 def test_each_is_lent_to_one_at_a_time_and_the_last_one_first(pool: Connections) -> None:
-    with pool.one() as first, pool.one() as second:
-        assert first is not second
-    with pool.one() as again, pool.one() as other:
-        assert (again, other) == (first, second)
-        assert again.noop()[0] == other.noop()[0] == 250
+    both: list[smtplib.SMTP] = []
+
+    def first(smtp: smtplib.SMTP) -> None:
+        both.append(smtp)
+        pool.use(both.append)
+
+    pool.use(first)
+    assert both[0] is not both[1]
+    pool.use(first)
+    assert both[2:] == both[:2]
 
 
 def test_whatever_is_raised_ends_it(pool: Connections) -> None:
-    with pytest.raises(KeyError), pool.one() as first:
+    seen: list[smtplib.SMTP] = []
+
+    def fail(smtp: smtplib.SMTP) -> None:
+        seen.append(smtp)
         raise KeyError
-    assert first.sock is None
-    with pool.one() as second:
-        assert second is not first
+
+    with pytest.raises(KeyError):
+        pool.use(fail)
+    assert seen[0].sock is None
+    assert lent(pool) is not seen[0]
 
 
 def test_it_carries_so_many_mails_and_no_more(pool: Connections) -> None:
-    used = []
-    for _ in range(connections.MAILS + 1):
-        with pool.one() as smtp:
-            used.append(smtp)
+    used = [lent(pool) for _ in range(connections.MAILS + 1)]
     assert used.count(used[0]) == connections.MAILS
     assert used[0].sock is None
 
 
+def test_a_server_that_wants_no_more_over_it_gets_another_one(pool: Connections) -> None:
+    """Not so over the first: then it is the sender that it does not want."""
+    tried: list[smtplib.SMTP] = []
+
+    def refuse(smtp: smtplib.SMTP) -> None:
+        tried.append(smtp)
+        raise smtplib.SMTPSenderRefused(554, b"too many messages", "noreply@example.com")
+
+    old = lent(pool)
+    with pytest.raises(smtplib.SMTPSenderRefused):
+        pool.use(refuse)
+    assert tried[0] is old
+    assert len(tried) == 2
+    assert [smtp.sock for smtp in tried] == [None, None]
+
+
+def test_one_that_answers_no_more_is_not_used(serve: Callable[..., Any]) -> None:
+    """As when something between forgets it, and says nothing."""
+    with started(serve(timeout=0.3).smtp) as pool:
+        deaf = lent(pool)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.settimeout(0.3)
+            deaf.close()
+            deaf.sock = ours
+            assert lent(pool) is not deaf
+
+
 def test_it_is_kept_for_a_moment(pool: Connections) -> None:
-    with pool.one() as smtp:
-        pass
+    smtp = lent(pool)
     began = time.monotonic()
     assert smtp.sock is not None
     eventually(lambda: smtp.sock is None)
@@ -64,22 +110,46 @@ def test_it_is_kept_for_a_moment(pool: Connections) -> None:
 
 def test_one_that_is_cut_is_not_lent_again(serve: Callable[..., Any]) -> None:
     with started(serve().smtp, deadline=0.2) as pool:
-        with pool.one() as late:
-            assert late.sock is not None
-            assert late.sock.recv(1) == b""
-        assert late.sock is None
-        with pool.one() as other:
-            assert other is not late
+        cut: list[smtplib.SMTP] = []
+
+        def take_too_long(smtp: smtplib.SMTP) -> None:
+            cut.append(smtp)
+            assert smtp.sock is not None
+            assert smtp.sock.recv(1) == b""
+
+        pool.use(take_too_long)
+        assert cut[0].sock is None
+        assert lent(pool) is not cut[0]
+
+
+def test_one_that_has_no_socket_at_its_deadline_is_cut_once_it_has(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, wait = socket.create_connection, threading.Event().wait
+
+    def connect_late(*arguments: Any, **named: Any) -> socket.socket:
+        wait(0.6)
+        return connect(*arguments, **named)
+
+    def read(smtp: smtplib.SMTP) -> None:
+        assert smtp.sock is not None
+        if smtp.sock.recv(1) == b"":
+            raise smtplib.SMTPServerDisconnected
+
+    with started(serve().smtp, deadline=0.2) as pool:
+        monkeypatch.setattr(socket, "create_connection", connect_late)
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            pool.use(read)
 
 
 def test_none_is_kept_after_the_end(serve: Callable[..., Any]) -> None:
     with started(serve().smtp) as pool:
-        with pool.one() as kept:
-            pass
-        with pool.one() as lent:
-            assert lent is kept
-            with pool.one() as other:
-                pass
+        kept: list[smtplib.SMTP] = []
+
+        def end(smtp: smtplib.SMTP) -> None:
+            kept.extend([smtp, lent(pool)])
             pool.stop()
-            assert other.sock is None
-        assert lent.sock is None
+            assert kept[1].sock is None
+
+        pool.use(end)
+        assert kept[0].sock is None

@@ -1,6 +1,7 @@
 """The mailer against a real SMTP server that accepts, refuses, hangs and hangs up."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from rollcall_email_notification.mailer import Mailer
 from rollcall_email_notification.messages import compose, make_send
 from rollcall_email_notification.rendering import Rendered, Renderer
 from rollcall_email_notification.settings import Smtp
+from rollcall_local import certificates
 from rollcall_service.ledger import Delivery
 from rollcall_service.sender import Permanent, Transient
 
@@ -43,8 +46,10 @@ def mail_to(recipient: str) -> EmailMessage:
 @contextmanager
 def started(mailer: Mailer) -> Iterator[Mailer]:
     mailer.start()
-    yield mailer
-    mailer.stop()
+    try:
+        yield mailer
+    finally:
+        mailer.stop()
 
 
 def test_a_mail_arrives(serve: Serve) -> None:
@@ -96,6 +101,46 @@ def test_mails_share_a_connection(serve: Serve) -> None:
             mailer.send(mail_to("ada@example.com"))
     assert len(sessions) == len(server.mails) == 3
     assert len(set(sessions)) == 1
+
+
+@pytest.mark.parametrize("way", ["starttls", "smtps"])
+def test_mails_share_a_connection_that_is_encrypted(serve: Serve, tmp_path: Path, way: str) -> None:
+    trusted, ours = _certified(tmp_path)
+    server = serve(tls_context=ours) if way == "starttls" else serve(ssl_context=ours)
+    smtp = replace(server.smtp, host="localhost", tls=way == "smtps")
+    sessions = list[Any]()
+    server.on_data = sessions.append
+    with started(Mailer(smtp, context=trusted)) as mailer:
+        for _ in range(3):
+            mailer.send(mail_to("ada@example.com"))
+    assert len(sessions) == len(server.mails) == 3
+    assert len(set(sessions)) == 1
+    assert sessions[0].session.ssl is not None or way == "smtps"
+
+
+@pytest.mark.parametrize("way", ["starttls", "smtps"])
+def test_an_encrypted_server_that_hangs_is_left_at_the_deadline(
+    serve: Serve, tmp_path: Path, way: str
+) -> None:
+    trusted, ours = _certified(tmp_path)
+    server = serve(tls_context=ours) if way == "starttls" else serve(ssl_context=ours)
+    smtp = replace(server.smtp, host="localhost", tls=way == "smtps")
+    server.on_data = lambda _: threading.Event().wait(1.5) or None
+    with started(Mailer(smtp, context=trusted, deadline=0.5)) as mailer:
+        began = time.monotonic()
+        with pytest.raises(Transient):
+            mailer.send(mail_to("ada@example.com"))
+        assert time.monotonic() - began < 1.4
+
+
+def _certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a client trusts, and what a server of the name localhost shows."""
+    trusted = ssl.create_default_context(cafile=str(certificates.authority(folder)))
+    shown = folder / "server.pem"
+    shown.write_text(certificates.server(folder, "localhost"))
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(shown)
+    return trusted, ours
 
 
 def test_a_connection_that_the_server_has_closed_is_not_used(serve: Serve) -> None:

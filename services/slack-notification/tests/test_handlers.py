@@ -186,9 +186,13 @@ def lives(user_id: str, name: str) -> st.SearchStrategy[list[Any]]:
         st.sampled_from([ADMIN, AUDITOR, EVE, BOB, ADA]),
         st.sampled_from(["admin", "auditor", "other"]),
     )
+    address = st.builds(
+        lambda email: pb.UserUpdatedEvent(user_id=user_id, person=pb.Person(email=email)),
+        st.sampled_from(["new@example.com", "other@example.com", ""]),
+    )
     revocation = st.builds(taken, st.just(user_id), st.sampled_from([ADMIN, AUDITOR, BOB]))
     end = st.sampled_from([[], [pb.UserDeletedEvent(user_id=user_id)]])
-    middle = st.lists(st.one_of(assignment, revocation), max_size=4)
+    middle = st.lists(st.one_of(assignment, address, revocation), max_size=4)
     return st.builds(lambda m, e: [user(user_id, name), *m, *e], middle, end)
 
 
@@ -209,7 +213,7 @@ def test_any_order_across_keys_gives_the_same_admins(story: Any, data: st.DataOb
         story.forget()
         for message in data.draw(interleaved(keys)):
             story.when(message)
-        views.append(admins.read(story.wire, (), ()))
+        views.append(admins.read(story.wire, (), (), ()))
     assert views[0] == views[1]
 
 
@@ -218,6 +222,23 @@ def test_who_is_gone_by_the_end_of_a_batch_leaves_no_trace(story: Any) -> None:
     story.batch([story.event(message) for message in life])
     _, *view = story.kept()
     assert view == [[], [], []]
+
+
+def test_a_role_that_becomes_admin_in_a_batch_makes_admins_of_its_holders(story: Any) -> None:
+    for message in (role(AUDITOR, "auditor"), user(ADA, "Ada"), granted(ADA, AUDITOR, "auditor")):
+        story.when(message)
+    renamed = pb.RoleUpdatedEvent(role_id=AUDITOR, name="admin")
+    story.batch([story.event(message) for message in (renamed, user(BOB, "Bob"))])
+    assert story.told() == ["ada@example.com"]
+
+
+def test_admins_are_found_by_an_address_that_they_have_since_earlier_in_the_batch(
+    two_admins: Any,
+) -> None:
+    moved = pb.UserUpdatedEvent(user_id=BOB, person=pb.Person(email="bob@new.example"))
+    batch = (role(AUDITOR, "auditor"), moved, user(EVE, "Eve"))
+    two_admins.batch([two_admins.event(message) for message in batch])
+    assert two_admins.told() == ["ada@example.com", "bob@new.example"]
 
 
 @HERE
@@ -264,7 +285,7 @@ def test_admins_are_found_by_an_index_however_many_assignments_there_are(story: 
         {"role": AUDITOR},
     )
     story.connection.execute(text("ANALYZE grants"))
-    explained = story.wire.send("EXPLAIN EXECUTE view_of (%s, %s)", ("{}", "{}"))
+    explained = story.wire.send("EXPLAIN EXECUTE view_of (%s, %s, %s)", ("{}", "{}", "{}"))
     plan = "\n".join(row[0] for row in explained)
     assert "grants_role" in plan
     assert "grants_admin" in plan

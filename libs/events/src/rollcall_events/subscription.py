@@ -40,11 +40,12 @@ class Subscription:
 
     handlers: event type → handler; other known types pass by. begin: makes the transaction that
     handlers see from the session and the events that they will get (SQLAlchemy's connection by
-    default). end: is told what was rejected, and what it returns is sent together with the
-    commit. prepare: statements that those two execute by name. owner: the group that must
-    understand every type; the others skip and count those they do not know. announce: NOTIFY on
-    the channel named like the schema, with the new offsets as JSON, when a batch commits.
-    discards: the table of what was discarded by hand; it outlives a schema that is filled anew.
+    default); neither it nor `end` is called for a batch without any, and without a rejection. end:
+    is told what was rejected, and what it returns is sent together with the commit. prepare:
+    statements that those two execute by name. owner: the group that must understand every type;
+    the others skip and count those they do not know. announce: NOTIFY on the channel named like
+    the schema, with the new offsets as JSON, when a batch commits. discards: the table of what was
+    discarded by hand; it outlives a schema that is filled anew.
     """
 
     group: str

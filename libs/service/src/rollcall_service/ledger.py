@@ -126,12 +126,12 @@ def channel(schema: str) -> str:
 
 
 # Rows get their ids in the order in which handlers added them, which is a recipient's order. A
-# settled row keeps no payload: nothing will ever be rendered from it.
+# settled row keeps no payload: nothing will ever be rendered from it. Without a cut-off all is.
 PREPARE = """
 PREPARE owe (uuid[], uuid[], text[], int[], bigint[], timestamptz[], boolean[], text[], text[],
              text[], text[], text[]) AS
   WITH messages AS (
-    SELECT *, imported OR recorded_at < (SELECT at FROM ledger_cutoff) AS settles
+    SELECT *, coalesce(imported OR recorded_at < (SELECT at FROM ledger_cutoff), true) AS settles
     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) WITH ORDINALITY
       AS m (key, id, topic, partition, "offset", recorded_at, imported, traceparent, tracestate,
             kind, recipients, payload, place)),

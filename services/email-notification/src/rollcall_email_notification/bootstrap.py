@@ -31,7 +31,7 @@ def build(settings: Settings) -> Sequence[Component]:
     """The service's components in the order of their start."""
     configure_logging(SERVICE, settings.replica_id, settings.log_level)
     tracing = Tracing(SERVICE, settings.replica_id)
-    # The sender, the consumer (two), its callbacks and the counts.
+    # The consumer's callbacks, the counts, and whoever begins a session of its own.
     pool = 5 + CONNECTIONS
     engine = make_engine(settings.database_url, schema=SCHEMA, pool_size=pool)
     store = LedgerStore(engine, "rollcall_email_notification", SCHEMA)

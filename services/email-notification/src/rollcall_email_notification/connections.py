@@ -1,19 +1,18 @@
 """Connections to a mail server, each kept for a moment for the next mail.
 
-Connecting costs more than a mail does, and many times as much where TLS is spoken. A connection
-that is kept may have been closed by the server meanwhile, which shows before it is used.
+Connecting costs more than a mail does, and many times as much where TLS is spoken. What a server
+thinks of a connection that is kept is no mail's trouble: whether it is still good is asked before
+it is used, and where no more mails are wanted over it another one is made.
 """
 
 import contextlib
 import math
-import select
 import smtplib
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,27 +61,35 @@ class Connections:
         self._stopping.set()
         self._thread.join(1)
 
-    @contextmanager
-    def one(self) -> Iterator[smtplib.SMTP]:
-        """For one mail. Whatever is raised meanwhile ends the connection."""
-        connection = self._take() or self._make()
-        try:
-            yield connection.smtp
-        except BaseException:
-            self._end(connection)
-            raise
-        self._give_back(connection)
+    def use(self, exchange: Callable[[smtplib.SMTP], None]) -> None:
+        """Send one mail: call `exchange` with a connection, and again with another one if the
+        sender is refused over a connection that has carried mails. Whatever it raises ends it."""
+        while True:
+            connection = self._take() or self._make()
+            try:
+                exchange(connection.smtp)
+            except smtplib.SMTPSenderRefused:
+                self._end(connection)
+                if not connection.mails:
+                    raise
+            except BaseException:
+                self._end(connection)
+                raise
+            else:
+                self._give_back(connection)
+                return
 
     def _take(self) -> _Connection | None:
-        with self._lock:
-            while self._kept:
+        while True:
+            with self._lock:
+                if not self._kept:
+                    return None
                 connection = self._kept.pop()
-                if _is_quiet(connection.smtp):
-                    connection.until = time.monotonic() + self._deadline
-                    self._lent.add(connection)
-                    return connection
-                connection.smtp.close()
-        return None
+                connection.until = time.monotonic() + self._deadline
+                self._lent.add(connection)
+            if _is_good(connection.smtp):
+                return connection
+            self._end(connection)
 
     def _make(self) -> _Connection:
         server = self._server
@@ -131,9 +138,7 @@ class Connections:
 
     def _cut_late(self, now: float) -> None:
         with self._lock:
-            for connection in [c for c in self._lent if c.until < now]:
-                self._lent.remove(connection)
-                _cut(connection.smtp)
+            self._lent -= {c for c in self._lent if c.until < now and _cut(c.smtp)}
 
     def _close_kept(self, now: float) -> None:
         with self._lock:
@@ -165,13 +170,13 @@ class _Encrypted(_Watched, smtplib.SMTP_SSL):
     pass
 
 
-def _is_quiet(smtp: smtplib.SMTP) -> bool:
-    """Whether the server has neither closed the connection nor said anything, such as that it
-    will."""
-    assert smtp.sock is not None
-    looking = select.poll()
-    looking.register(smtp.sock, select.POLLIN)
-    return not looking.poll(0)
+def _is_good(smtp: smtplib.SMTP) -> bool:
+    """Whether the server is there, and begins anew."""
+    try:
+        code, _ = smtp.rset()
+    except (smtplib.SMTPException, OSError):
+        return False
+    return code == 250
 
 
 def _part(smtp: smtplib.SMTP) -> None:
@@ -183,11 +188,16 @@ def _part(smtp: smtplib.SMTP) -> None:
     smtp.close()
 
 
-def _cut(smtp: smtplib.SMTP) -> None:
-    """End a read that another thread is blocked in; it sees the connection closed.
+def _cut(smtp: smtplib.SMTP) -> bool:
+    """End a read that another thread is blocked in; it sees the connection closed. False if there
+    is nothing to end yet: while it is being connected, or TLS begins.
 
     Not by the method of an SSLSocket, which would pull the TLS state from under the reader.
     """
-    if (sock := smtp.sock) is not None:
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    if (sock := smtp.sock) is None:
+        return False
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        return False
+    return True

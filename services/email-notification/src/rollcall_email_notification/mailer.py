@@ -42,10 +42,14 @@ class Mailer:
 
     def send(self, message: EmailMessage) -> None:
         """Return once the server has taken responsibility. Raises Permanent or Transient."""
+        # Named, lest they be parsed out of the headers a second time.
+        sender, recipients = _bare(message["From"]), [_bare(message["To"])]
+
+        def exchange(smtp: smtplib.SMTP) -> None:
+            smtp.send_message(message, sender, recipients)
+
         try:
-            with self._connections.one() as smtp:
-                # Named, lest they be parsed out of the headers a second time.
-                smtp.send_message(message, _bare(message["From"]), [_bare(message["To"])])
+            self._connections.use(exchange)
         except smtplib.SMTPRecipientsRefused as error:
             code, _ = next(iter(error.recipients.values()))
             raise _classed("recipient refused", code) from None

@@ -15,18 +15,19 @@ from rollcall_events.postgres import Wire, array
 ADMIN = "admin"
 
 PREPARE = """
-PREPARE view_of (uuid[], uuid[]) AS
-  WITH admin_grants AS (
-    SELECT user_id, role_id FROM grants
-      WHERE role_id = ANY (ARRAY (SELECT role_id FROM roles WHERE admin AND NOT deleted))
-    UNION ALL SELECT g.user_id, g.role_id FROM grants g
-      WHERE g.admin AND NOT EXISTS (SELECT FROM roles r WHERE r.role_id = g.role_id))
-  SELECT 'grant' AS kind, user_id::text AS id, role_id::text AS detail, '' AS name, false AS admin,
-         false AS deleted FROM admin_grants
+PREPARE view_of (uuid[], uuid[], uuid[]) AS
+  WITH known_grants AS (
+    SELECT user_id, role_id, admin FROM grants WHERE role_id = ANY (ARRAY (
+      SELECT role_id FROM roles WHERE admin AND NOT deleted UNION SELECT unnest($3)))
+    UNION SELECT user_id, role_id, admin FROM grants g
+      WHERE admin AND NOT EXISTS (SELECT FROM roles r WHERE r.role_id = g.role_id))
+  SELECT 'grant' AS kind, user_id::text AS id, role_id::text AS detail, '' AS name, admin,
+         false AS deleted FROM known_grants
   UNION ALL SELECT 'role', r.role_id::text, '', r.name, r.admin, r.deleted
-    FROM unnest($2) AS v (role_id) JOIN roles r USING (role_id)
+    FROM (SELECT unnest($2) UNION SELECT role_id FROM known_grants) AS v (role_id)
+    JOIN roles r USING (role_id)
   UNION ALL SELECT 'person', p.user_id::text, p.email, p.name, false, false
-    FROM (SELECT unnest($1) UNION SELECT user_id FROM admin_grants) AS v (user_id)
+    FROM (SELECT unnest($1) UNION SELECT user_id FROM known_grants) AS v (user_id)
     JOIN people p USING (user_id);
 PREPARE save_people (uuid[], text[], text[]) AS
   INSERT INTO people (user_id, email, name) SELECT * FROM unnest($1, $2, $3)
@@ -34,8 +35,8 @@ PREPARE save_people (uuid[], text[], text[]) AS
 PREPARE remove_people (uuid[]) AS
   WITH theirs AS (DELETE FROM grants WHERE user_id = ANY ($1))
   DELETE FROM people WHERE user_id = ANY ($1);
-PREPARE save_role (uuid, text, boolean, boolean) AS
-  INSERT INTO roles (role_id, name, admin, deleted) VALUES ($1, $2, $3, $4)
+PREPARE save_roles (uuid[], text[], boolean[], boolean[]) AS
+  INSERT INTO roles (role_id, name, admin, deleted) SELECT * FROM unnest($1, $2, $3, $4)
   ON CONFLICT (role_id) DO UPDATE
     SET name = excluded.name, admin = excluded.admin, deleted = excluded.deleted;
 PREPARE save_grants (uuid[], uuid[], boolean[]) AS
@@ -74,29 +75,38 @@ class Grant(NamedTuple):
 
 
 class View(NamedTuple):
-    """Of people and roles what was asked for, and of people the admins besides; without those that
-    are unknown. Of roles the deleted ones too."""
+    """What is known, by id. grants: who holds a role, and whether it was called `admin` when it was
+    assigned."""
 
     people: dict[str, Person]
     roles: dict[str, Role]
-    admin_grants: set[Grant]  # who holds the role `admin`, as far as is known by now
+    grants: dict[Grant, bool]
 
 
-def read(wire: Wire, user_ids: Collection[str], role_ids: Collection[str]) -> View:
-    view = View({}, {}, set())
-    for row in wire.send("EXECUTE view_of (%s, %s)", (array(user_ids), array(role_ids))):
+def read(
+    wire: Wire, user_ids: Collection[str], role_ids: Collection[str], admin_ids: Collection[str]
+) -> View:
+    """These users and roles, the deleted roles too; and whoever holds the role `admin` as far as is
+    known by now, or one of `admin_ids`, roles that are about to be called so."""
+    view = View({}, {}, {})
+    wanted = (array(user_ids), array(role_ids), array(admin_ids))
+    for row in wire.send("EXECUTE view_of (%s, %s, %s)", wanted):
         match row.kind:
             case "person":
                 view.people[row.id] = Person(row.id, row.detail, row.name)
             case "role":
                 view.roles[row.id] = Role(row.id, row.name, row.admin, row.deleted)
             case "grant":
-                view.admin_grants.add(Grant(row.id, row.detail))
+                view.grants[Grant(row.id, row.detail)] = row.admin
     return view
 
 
-def saving_role(role: Role) -> Statement:
-    return "EXECUTE save_role (%s, %s, %s, %s)", astuple(role)
+def saving_roles(changed: Mapping[str, Role]) -> Iterator[Statement]:
+    if changed:
+        yield (
+            "EXECUTE save_roles (%s, %s, %s, %s)",
+            _columns([astuple(role) for role in changed.values()]),
+        )
 
 
 def saving_people(changed: Mapping[str, Person | None]) -> Iterator[Statement]:
@@ -109,8 +119,7 @@ def saving_people(changed: Mapping[str, Person | None]) -> Iterator[Statement]:
 
 
 def saving_grants(changed: Mapping[Grant, bool | None]) -> Iterator[Statement]:
-    """What makes the view hold these, each with whether the role was called `admin` when it was
-    assigned; None: it was taken away."""
+    """What makes the view hold these; None: it was taken away."""
     if taken := [grant for grant, admin in changed.items() if admin is None]:
         yield "EXECUTE remove_grants (%s, %s)", _columns(taken)
     if given := [(*grant, admin) for grant, admin in changed.items() if admin is not None]:

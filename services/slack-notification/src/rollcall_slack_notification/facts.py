@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events import Event
 from rollcall_service.text import address, plain
-from rollcall_slack_notification.admins import Person
+from rollcall_slack_notification.admins import ADMIN, Person
 
 _STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"}
 
@@ -57,6 +57,12 @@ def assigned_role(event: Event) -> str | None:
     if isinstance(event.message, pb.RoleAssignedToUserEvent | pb.RoleUnassignedFromUserEvent):
         return uuid_of(event.message.role_id)
     return None
+
+
+def names_admin(event: Event) -> bool:
+    """Whether the event gives a role the name `admin`."""
+    message = event.message
+    return isinstance(message, pb.RoleCreatedEvent | pb.RoleUpdatedEvent) and message.name == ADMIN
 
 
 def actor_name(event: Event, person: Person | None) -> str:

@@ -125,7 +125,7 @@ class Handlers:
         their address with another admin shares the conversation too, and is not told."""
         actor = _acting_person(event, batch)
         own = {actor.conversation} if actor else set()
-        others = {p.conversation for p in batch.admins()} - own - {""}
+        others = set(batch.admins()) - own - {""}
         return [*sorted(others), *([self._channel] if self._channel else [])]
 
 
