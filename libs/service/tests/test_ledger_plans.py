@@ -1,6 +1,7 @@
 """How much a sender's statements look at, in a session that began when there was nothing.
 
-Plans are made once, and statistics are often of another moment: neither may matter.
+A plan is made once, or again when there are statistics, and those are often of another moment:
+neither may matter.
 """
 
 import json
@@ -16,8 +17,9 @@ from rollcall_local.postgres import Server
 from rollcall_service import leasing
 
 SCHEMA = "plans_test"
-SENT = 20_000  # and as many behind others
-IDS = "'{" + ",".join(str(SENT + n) for n in range(1, 33)) + "}'"  # the first to 32 recipients
+ROWS = 20_000
+# The last rows of 32 recipients who wait, so that they are behind all others.
+IDS = "'{" + ",".join(str(2 * ROWS - n) for n in range(32)) + "}'"
 # With what each is asked, and how many rows it may look at: those it is about, and the others of
 # their recipients, a few times over.
 STATEMENTS = {
@@ -26,7 +28,7 @@ STATEMENTS = {
     f"sent (NULL, {IDS})": 1_000,
     f"renew (NULL, {IDS}, 'one', 15)": 1_000,
     f"lease (NULL, {IDS}, 'one', 15)": 1_000,
-    f"space_out (NULL, {IDS}, 1)": 1_000,
+    f"space_out (NULL, {IDS}, 1000)": 4_000,  # each recipient's times, for each of 32
     "next_due (NULL)": 10,
     "put_behind (NULL)": 12_000,  # of 1,000
 }
@@ -40,31 +42,31 @@ def engine(postgres: Server) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module", params=["statistics of nothing", "statistics of what is sent"])
 def wire(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Wire]:
-    """A session that has run everything once, then: 20,000 rows that were sent, 20,000 behind
-    others, and 5,000 due."""
+    """A session that has run everything once, then: so many rows that were sent, as many behind
+    others of 5,000 recipients, and 5,000 due, two to a recipient."""
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE deliveries RESTART IDENTITY"))
     with Wire(engine, leasing.PREPARE) as wire:
         for statement in STATEMENTS:
             wire.send(f"EXECUTE {statement}")
         with engine.begin() as connection:
-            _fill(connection, "sent", "sent", SENT)
+            _fill(connection, "sent", "late", ROWS, 5_000)
             if request.param == "statistics of what is sent":
                 connection.execute(text("ANALYZE deliveries"))
-            _fill(connection, "late", "pending", SENT, recipients=5_000, due="'infinity'")
-            _fill(connection, "due", "pending", 5_000)
+            _fill(connection, "pending", "late", ROWS, 5_000, due="'infinity'")
+            _fill(connection, "pending", "due", 5_000, 2_500)
         yield wire
 
 
 def _fill(
-    connection: Any, name: str, state: str, rows: int, recipients: int = 10**6, due: str = "now()"
+    connection: Any, state: str, name: str, rows: int, recipients: int, due: str = "now()"
 ) -> None:
     connection.execute(
         text(
             'INSERT INTO deliveries (event_key, event_id, topic, partition, "offset", kind,'
             " recipient, payload, state, due_at, finished_at)"
-            f" SELECT gen_random_uuid(), gen_random_uuid(), 'users', 0, n, 'welcome',"
-            f" '{name}' || n % {recipients}, '{{}}', '{state}', {due},"
+            " SELECT gen_random_uuid(), gen_random_uuid(), 'users', 0, n, 'welcome',"
+            f" '{name}' || n % {recipients} || '@a-company.example.com', '{{}}', '{state}', {due},"
             f" CASE WHEN '{state}' = 'sent' THEN now() END FROM generate_series(1, {rows}) n"
         )
     )

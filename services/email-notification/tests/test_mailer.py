@@ -143,6 +143,17 @@ def _certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return trusted, ours
 
 
+def test_a_server_that_wants_one_mail_of_a_connection_gets_one(serve: Serve) -> None:
+    server, sessions = serve(), list[Any]()
+    server.on_data = sessions.append
+    begun = iter([None, "554 too many messages in this session", None])
+    server.on_mail = lambda _: next(begun)
+    with started(Mailer(server.smtp)) as mailer:
+        for _ in range(2):
+            mailer.send(mail_to("ada@example.com"))
+    assert len(set(sessions)) == len(server.mails) == 2
+
+
 def test_a_connection_that_the_server_has_closed_is_not_used(serve: Serve) -> None:
     server, sessions = serve(), list[Any]()
     server.on_data = sessions.append
@@ -226,6 +237,12 @@ def test_a_password_is_not_sent_in_the_clear(serve: Serve, monkeypatch: pytest.M
 
 def _to(server: Smtp, connect: Callable[..., socket.socket], _: Any, *more: Any) -> socket.socket:
     return connect((server.host, server.port), *more)
+
+
+def test_a_server_that_takes_no_login_is_not_the_recipients_fault(serve: Serve) -> None:
+    server = serve()
+    with pytest.raises(Transient, match="no login"):
+        send(replace(server.smtp, user="u", password="p"))
 
 
 def test_a_refused_login_is_not_the_recipients_fault(serve: Serve) -> None:

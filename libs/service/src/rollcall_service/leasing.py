@@ -27,7 +27,8 @@ _REJOINED = "pg_postmaster_start_time() + interval '10 seconds'"
 
 # Of rows that are looked for by their ids: in words that are not those of the indexes of open rows,
 # which a plan made when there were none would go through from end to end. For the same reason ids
-# are brought together in an array: there is no join that such a plan could choose wrongly.
+# are brought together in an array, and not by a join; and what waits for a recipient is compared
+# in words of which no index by due_at can make use.
 _OPEN = "state || '' = 'pending'"
 
 
@@ -39,7 +40,8 @@ def _waking(ids: str, now: str) -> str:
     UPDATE deliveries SET due_at = {now}
     WHERE {_OPEN} AND due_at = 'infinity' AND id = ANY (ARRAY (
       SELECT (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
-                AND e.state = 'pending' AND e.due_at = 'infinity' ORDER BY e.id LIMIT 1)
+                AND e.state = 'pending' AND e.due_at IS NOT DISTINCT FROM 'infinity'
+                ORDER BY e.id LIMIT 1)
       FROM deliveries d WHERE d.id = ANY ({ids})))
 """  # noqa: S608
 

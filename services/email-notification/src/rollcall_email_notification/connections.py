@@ -1,8 +1,8 @@
 """Connections to a mail server, each kept for a moment for the next mail.
 
-Connecting costs more than a mail does, and many times as much where TLS is spoken. What a server
-thinks of a connection that is kept is no mail's trouble: whether it is still good is asked before
-it is used, and where no more mails are wanted over it another one is made.
+Connecting costs more than a mail does, and many times as much where TLS is spoken. Whether a
+connection that is kept is still good is asked before it is used; and where the server wants no more
+mails over it, which it says of the next mail's sender, another one is made.
 """
 
 import contextlib
@@ -62,22 +62,24 @@ class Connections:
         self._thread.join(1)
 
     def use(self, exchange: Callable[[smtplib.SMTP], None]) -> None:
-        """Send one mail: call `exchange` with a connection, and again with another one if the
-        sender is refused over a connection that has carried mails. Whatever it raises ends it."""
-        while True:
-            connection = self._take() or self._make()
-            try:
-                exchange(connection.smtp)
-            except smtplib.SMTPSenderRefused:
-                self._end(connection)
-                if not connection.mails:
-                    raise
-            except BaseException:
-                self._end(connection)
+        """Call `exchange` with a connection, to send one mail; and once more, with a new one, if
+        its sender is refused over one that has carried mails. What it raises ends the connection.
+        """
+        connection = self._take() or self._make()
+        try:
+            self._lend(connection, exchange)
+        except smtplib.SMTPSenderRefused:
+            if not connection.mails:
                 raise
-            else:
-                self._give_back(connection)
-                return
+            self._lend(self._make(), exchange)
+
+    def _lend(self, connection: _Connection, exchange: Callable[[smtplib.SMTP], None]) -> None:
+        try:
+            exchange(connection.smtp)
+        except BaseException:
+            self._end(connection)
+            raise
+        self._give_back(connection)
 
     def _take(self) -> _Connection | None:
         while True:

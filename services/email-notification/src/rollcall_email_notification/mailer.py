@@ -22,8 +22,8 @@ from rollcall_service.sender import Permanent, Transient
 class Mailer:
     """Component: sends mails, from as many threads as like to.
 
-    deadline: seconds for the whole exchange, however slowly a server drips its answers; from when
-    it has started.
+    deadline: seconds for an exchange, however slowly a server drips its answers; from when this has
+    started. A mail takes two at the most.
     """
 
     def __init__(
@@ -77,7 +77,10 @@ class Mailer:
             return
         if not encrypted and not _is_loopback(server.host):
             raise Transient("server offers no TLS for the password")
-        smtp.login(server.user, server.password or "")
+        try:
+            smtp.login(server.user, server.password or "")
+        except smtplib.SMTPNotSupportedError:
+            raise Transient("server offers no login for the password") from None
 
 
 def _classed(what: str, code: int) -> Permanent | Transient:
