@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from support.sending import ledger_at, store
 
-from rollcall_events.postgres import PLANNING
+from rollcall_events.postgres import Wire
 from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
 from rollcall_service.counts import ledger_counts
@@ -57,12 +57,11 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def prepared(engine: Engine) -> Iterator[Connection]:
-    """In a session of its own, as a sender's is."""
-    with engine.connect() as connection:
-        connection.detach()
-        connection.exec_driver_sql(PLANNING + leasing.PREPARE)
-        connection.commit()
-        yield connection
+    """A sender's session, whose transactions are the test's."""
+    with Wire(engine, leasing.PREPARE) as wire:
+        driver: Any = wire.connection.connection.dbapi_connection
+        driver.autocommit = False
+        yield wire.connection
 
 
 def owe(connection: Connection, *recipients: str, event: Cause | None = None) -> None:

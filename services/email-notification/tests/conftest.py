@@ -14,6 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, text
+from support.batches import handle_together
 
 from rollcall_email_notification.settings import SCHEMA, Smtp
 from rollcall_email_notification.subscriptions import SUBSCRIPTION
@@ -93,11 +94,7 @@ class Story:
         )
 
     def batch(self, events: Sequence[Event]) -> None:
-        transaction = SUBSCRIPTION.begin(self.wire, events)
-        for event in events:
-            SUBSCRIPTION.handlers[event.type](event, transaction)
-        for statement, parameters in SUBSCRIPTION.end(transaction, ()):
-            self.wire.send(statement, parameters)
+        handle_together(self.wire, SUBSCRIPTION, events)
 
     def commit(self) -> None:
         self.wire.send("COMMIT; BEGIN")

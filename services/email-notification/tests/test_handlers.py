@@ -1,6 +1,5 @@
 """Given events, when one more comes, then these mails are owed; on a real Postgres."""
 
-import itertools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from support.batches import alone_and_in_batches
 
 from rollcall.users.v1 import events_pb2 as pb
 
@@ -169,11 +169,5 @@ def test_any_batches_owe_the_same_as_each_event_alone(story: Any, data: st.DataO
     order = data.draw(st.permutations([n for n, life in enumerate(remaining) for _ in life]))
     taken = [remaining[n].pop(0) for n in order]
     events = [story.event(message, user=key) for key, message in taken]
-    ends = data.draw(st.sets(st.integers(1, len(events) - 1)))
-    came_to = []
-    for cuts in (range(1, len(events)), sorted(ends)):
-        story.forget()
-        for begin, end in itertools.pairwise([0, *cuts, len(events)]):
-            story.batch(events[begin:end])
-        came_to.append(story.kept())
-    assert came_to[0] == came_to[1]
+    alone, in_batches = alone_and_in_batches(story, events, data)
+    assert in_batches == alone

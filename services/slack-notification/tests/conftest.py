@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, text
+from support.batches import handle_together
 
 from rollcall_events import Event, Position, Subscription
 from rollcall_events.postgres import Wire
@@ -83,13 +84,7 @@ class Story:
         )
 
     def batch(self, events: Sequence[Event]) -> None:
-        handlers = self.subscription.handlers
-        handled = [event for event in events if event.type in handlers]
-        transaction = self.subscription.begin(self.wire, handled)
-        for event in handled:
-            handlers[event.type](event, transaction)
-        for statement, parameters in self.subscription.end(transaction, ()):
-            self.wire.send(statement, parameters)
+        handle_together(self.wire, self.subscription, events)
 
     def commit(self) -> None:
         self.wire.send("COMMIT; BEGIN")

@@ -1,12 +1,12 @@
 """Who is told what, on a real Postgres; and that the order across keys does not matter."""
 
-import itertools
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from support.batches import alone_and_in_batches
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_slack_notification import admins
@@ -249,14 +249,8 @@ def test_any_batches_tell_the_same_as_each_event_alone(story: Any, data: st.Data
     keys += [data.draw(lives(ADA, "Ada")), data.draw(lives(BOB, "Bob"))]
     messages = data.draw(interleaved(keys))
     events = [story.event(message, actor=data.draw(actors)) for message in messages]
-    ends = data.draw(st.sets(st.integers(1, len(events) - 1)))
-    came_to = []
-    for cuts in (range(1, len(events)), sorted(ends)):
-        story.forget()
-        for begin, end in itertools.pairwise([0, *cuts, len(events)]):
-            story.batch(events[begin:end])
-        came_to.append(story.kept())
-    assert came_to[0] == came_to[1]
+    alone, in_batches = alone_and_in_batches(story, events, data)
+    assert in_batches == alone
 
 
 @HERE

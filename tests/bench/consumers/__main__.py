@@ -22,6 +22,7 @@ from statistics import median
 
 import psycopg2
 from bench.consumers import delay, floor, log
+from e2e.waiting import eventually
 
 from rollcall_events import PARTITIONS, KafkaSettings
 from rollcall_events.ids import uuid7
@@ -99,7 +100,9 @@ class _Run:
                 for port in places
             )
             self._wait(database, self.events)
-            _wait_until(lambda: [_held(port) for port in places] == [PARTITIONS // 2] * 2)
+            eventually(
+                lambda: [_held(port) for port in places] == [PARTITIONS // 2] * 2, within=WITHIN
+            )
             waited = delay.longest(
                 self._settings, database, RATES[0], FOR_HANDOVER, lambda: first.send_signal(number)
             )
@@ -202,14 +205,6 @@ def _held(port: int) -> int:
             return len(json.load(answer)["partitions"]["users"])
     except OSError:  # it does not listen yet
         return 0
-
-
-def _wait_until(true: Callable[[], bool]) -> None:
-    pause, end = threading.Event(), time.perf_counter() + WITHIN
-    while not true():
-        if time.perf_counter() > end:
-            raise TimeoutError(f"the replicas do not share the partitions within {WITHIN:.0f} s")
-        pause.wait(0.1)
 
 
 def _python(module: str, *arguments: str) -> list[str]:

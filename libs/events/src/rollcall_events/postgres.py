@@ -27,7 +27,7 @@ _CANCELLED = "57014"  # of a statement that took longer than it may
 # A statement is planned once, for any number of values, perhaps when its tables are empty. So every
 # table is reached by an index, whatever the planner believes of it. To older servers a plan without
 # one seems dear enough to be compiled, or for workers to be started, each time.
-PLANNING = """
+_PLANNING = """
 SET plan_cache_mode = force_generic_plan; SET jit = off; SET max_parallel_workers_per_gather = 0;
 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 """
@@ -78,7 +78,7 @@ class Wire:
             self._cursor: psycopg2.extensions.cursor = driver.cursor(
                 cursor_factory=NamedTupleCursor
             )
-            self._cursor.execute(PLANNING + prepare)
+            self._cursor.execute(_PLANNING + prepare)
         except BaseException:
             self.close()
             raise

@@ -31,15 +31,11 @@ class Batch:
     def remove(self, user_id: str) -> None:
         self._users[user_id] = self._changed[user_id] = None
 
-    def statements(self) -> Sequence[Statement]:
+    def end(self, rejections: Sequence[Rejection]) -> Sequence[Statement]:
+        """What writes all that has changed. What was rejected concerns nobody."""
         return [*recipients.saving(self._changed), *self.owed.adding()]
 
 
 def begin(wire: Wire, events: Sequence[Event]) -> Batch:
     begins = {e.key for e in events if EVENT_TYPES[e.type].lifecycle is Lifecycle.BEGINS}
     return Batch(recipients.load(wire, {event.key for event in events} - begins))
-
-
-def end(batch: Batch, rejections: Sequence[Rejection]) -> Sequence[Statement]:
-    """What was rejected concerns nobody."""
-    return batch.statements()

@@ -22,8 +22,8 @@ from rollcall_service.sender import Permanent, Transient
 class Mailer:
     """Component: sends mails, from as many threads as like to.
 
-    deadline: seconds for an exchange, however slowly a server drips its answers; from when this has
-    started. A mail takes two at the most.
+    deadline: seconds for all that is done for a mail over a connection, however slowly a server
+    drips its answers; once this has started. If one that was kept is no good, a mail takes another.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Which events this service listens to, and what handles each."""
 
 from rollcall_email_notification import handlers, recipients
-from rollcall_email_notification.batch import begin, end
+from rollcall_email_notification.batch import Batch, begin
 from rollcall_email_notification.settings import SCHEMA, SERVICE
 from rollcall_events import Handler, Subscription
 from rollcall_service import ledger
@@ -22,6 +22,6 @@ SUBSCRIPTION = Subscription(
     topic="users",
     handlers=HANDLERS,
     begin=begin,
-    end=end,
+    end=Batch.end,
     prepare=recipients.PREPARE + ledger.PREPARE,
 )

@@ -72,8 +72,8 @@ class Batch:
             self._admins = {user_id: self._conversation(user_id) for user_id in holders}
         return self._admins.values()
 
-    def statements(self) -> Sequence[Statement]:
-        """What writes all that has changed."""
+    def end(self, rejections: Sequence[Rejection]) -> Sequence[Statement]:
+        """What writes all that has changed. What was rejected concerns nobody."""
         return [
             *admins.saving_people(self._changed_people),
             *admins.saving_roles(self._changed_roles),
@@ -104,8 +104,3 @@ def _user_ids(events: Sequence[Event]) -> set[str]:
 
 def _assigned(events: Sequence[Event]) -> set[str]:
     return {role_id for event in events if (role_id := assigned_role(event)) is not None}
-
-
-def end(batch: Batch, rejections: Sequence[Rejection]) -> Sequence[Statement]:
-    """What was rejected concerns nobody."""
-    return batch.statements()

@@ -108,28 +108,22 @@ class Handlers:
         fields: Fields = (),
         role: str = "",
     ) -> None:
-        place = event.position
+        place, actor_id = event.position, acting_id(event)
+        actor = None if actor_id is None else batch.person(actor_id)
         payload = {
             "subject": subject,
             "role": role,
-            "actor": actor_name(event, _acting_person(event, batch)),
+            "actor": actor_name(event, actor),
             "fields": [[label, value] for label, value in fields if value],
             "at": event.time.isoformat(timespec="seconds"),
             "position": f"{place.topic}/{place.partition}/{place.offset}",
             "version": event.sequence,
         }
-        batch.owed.add(event, [Message(kind, self._recipients(event, batch), payload)])
+        batch.owed.add(event, [Message(kind, self._recipients(actor, batch), payload)])
 
-    def _recipients(self, event: Event, batch: Batch) -> list[str]:
+    def _recipients(self, actor: Person | None, batch: Batch) -> list[str]:
         """Conversations, each once. An address has an @, a channel has none. An actor who shares
         their address with another admin shares the conversation too, and is not told."""
-        actor = _acting_person(event, batch)
         own = {actor.conversation} if actor else set()
         others = set(batch.admins()) - own - {""}
         return [*sorted(others), *([self._channel] if self._channel else [])]
-
-
-def _acting_person(event: Event, batch: Batch) -> Person | None:
-    """The user who caused the event, as far as they are known."""
-    actor_id = acting_id(event)
-    return None if actor_id is None else batch.person(actor_id)

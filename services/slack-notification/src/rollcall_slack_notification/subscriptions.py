@@ -3,7 +3,7 @@
 from rollcall_events import Handler, Subscription
 from rollcall_service import ledger
 from rollcall_slack_notification import admins
-from rollcall_slack_notification.batch import Batch, end
+from rollcall_slack_notification.batch import Batch
 from rollcall_slack_notification.handlers import Handlers
 from rollcall_slack_notification.settings import SCHEMA, SERVICE
 
@@ -33,6 +33,6 @@ def subscription(channel: str | None) -> Subscription:
         topic=TOPIC,
         handlers=handlers(channel),
         begin=Batch,
-        end=end,
+        end=Batch.end,
         prepare=admins.PREPARE + ledger.PREPARE,
     )
