@@ -1,6 +1,6 @@
 """Connections to a mail server, each kept for a moment for the next mail.
 
-Connecting costs more than a mail does, and many times as much where TLS is spoken. Whether a
+Connecting costs almost as much as a mail does, and twice as much where TLS is spoken. Whether a
 connection that is kept is still good is asked before it is used; and where the server wants no more
 mails over it, which it says of the next mail's sender, another one is made.
 """
