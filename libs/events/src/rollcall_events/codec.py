@@ -252,10 +252,11 @@ def check_storable(message: Message, texts: bool = True) -> None:
 
 
 _Check = Callable[[Message, str], None]
+_Checks = Sequence[tuple[str, _Check]]
 
 
 @cache
-def _checks(descriptor: Descriptor, texts: bool) -> Sequence[tuple[str, _Check]]:
+def _checks(descriptor: Descriptor, texts: bool) -> _Checks:
     """The fields of a message that can hold such a thing, and what looks for it in each."""
     checks: list[tuple[str, _Check]] = []
     for field in sorted(descriptor.fields, key=lambda field: field.number):
@@ -263,16 +264,26 @@ def _checks(descriptor: Descriptor, texts: bool) -> Sequence[tuple[str, _Check]]
             if texts:
                 checks.append((field.name, _check_texts if field.is_repeated else _check_text))
         elif field.type == field.TYPE_MESSAGE and not field.is_repeated:
-            checks.append((field.name, partial(_check_below, texts)))
+            if field.message_type == Struct.DESCRIPTOR:
+                checks.append((field.name, _check_struct_of))
+            elif below := _checks(field.message_type, texts):
+                checks.append((field.name, partial(_check_below, below)))
         elif field.enum_type is not None:
             known = frozenset(field.enum_type.values_by_number)
             checks.append((field.name, partial(_check_enum, known)))
     return checks
 
 
-def _check_below(texts: bool, message: Message, name: str) -> None:
+def _check_below(checks: _Checks, message: Message, name: str) -> None:
     if message.HasField(name):
-        check_storable(getattr(message, name), texts)
+        below = getattr(message, name)
+        for inner, check in checks:
+            check(below, inner)
+
+
+def _check_struct_of(message: Message, name: str) -> None:
+    if message.HasField(name):
+        _check_struct(getattr(message, name))
 
 
 def _check_enum(known: Container[int], message: Message, name: str) -> None:

@@ -28,8 +28,9 @@ from rollcall_events.writer import Writer, in_parts, side_by_side
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 500  # records of a transaction
-# In hand at a time: where the last transactions of these end, Python or Postgres has nothing to do.
-BATCHES = 8
+# In hand at a time, and transactions made of them: while the last of these end, or where all is of
+# one partition, Python or Postgres has nothing to do.
+BATCHES = 16
 WRITERS = 2  # transactions at a time
 LARGE = 200  # records in hand, from which they are applied in more than one transaction
 POLL_WAIT = 0.1  # seconds; how long `stop` may wait for an idle loop

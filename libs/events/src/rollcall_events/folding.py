@@ -76,6 +76,11 @@ class Known:
 
 Decoded = Event | Rejection
 
+_LIVES = {
+    name: Life(type_.collection, type_.lifecycle is not Lifecycle.ENDS)
+    for name, type_ in EVENT_TYPES.items()
+}
+
 
 @dataclass(frozen=True)
 class Held:
@@ -163,9 +168,7 @@ class _Folding:
             self._accept(record, item)
 
     def _accept(self, record: RawRecord, event: Event) -> None:
-        type_ = EVENT_TYPES[event.type]
-        life = Life(type_.collection, type_.lifecycle is not Lifecycle.ENDS)
-        self._lives[event.key] = self.folded.lives[event.key] = life
+        self._lives[event.key] = self.folded.lives[event.key] = _LIVES[event.type]
         self.folded.events.append((record, event))
         self._outcome.applied += 1
 

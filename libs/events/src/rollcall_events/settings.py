@@ -9,6 +9,9 @@ from rollcall_events.security import Security
 # Seconds between looks at a client's statistics, which alone tell of one that is lost (lost.py).
 _LOOK = 3.0
 QUEUED_RECORDS, QUEUED_BYTES = 1_000, 8_388_608  # in a client; with either it fetches no more
+# Of a partition in an answer: a consumer that catches up then has many partitions in hand, and so
+# transactions of other partitions to apply beside each other. One larger record comes all the same.
+_FETCHED_BYTES = 131_072
 DELIVERY_TIMEOUT = 30.0  # seconds after which an append is in the log or never will be
 
 
@@ -68,6 +71,7 @@ class KafkaSettings:
             "auto.offset.reset": "error",
             "queued.min.messages": QUEUED_RECORDS,
             "queued.max.messages.kbytes": QUEUED_BYTES // 1_024,
+            "max.partition.fetch.bytes": _FETCHED_BYTES,
             "fetch.queue.backoff.ms": 10,  # a queue that was full is empty long before 1000
             "max.poll.interval.ms": 300_000,
             "fetch.wait.max.ms": 500,

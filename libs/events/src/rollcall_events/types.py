@@ -26,8 +26,11 @@ class Lifecycle(Enum):
     ENDS = "the aggregate must live; nothing follows"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EventType:
+    """There is one of each, so that it is equal to itself alone: consumers look by it for each
+    record."""
+
     name: str
     message: type[Message]
     collection: str  # of the aggregate: users, roles; the first part of ce_subject
