@@ -36,7 +36,7 @@ class RefusedError(Exception):
         violations: Mapping[str, str] | None = None,
     ):
         super().__init__(reason)
-        self.code = code
+        self.code, self.reason = code, reason
         info = error_details_pb2.ErrorInfo(domain="rollcall", reason=reason, metadata=metadata)
         faults = [
             error_details_pb2.BadRequest.FieldViolation(field=field, description=text)
@@ -54,7 +54,10 @@ class RefusedError(Exception):
 
     async def abort(self, context: Context) -> NoReturn:
         details = self.status().SerializeToString()
-        context.set_trailing_metadata((("grpc-status-details-bin", details),))
+        metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", details)]
+        if self.reason == "LOG_UNAVAILABLE":  # another replica is to be asked at once
+            metadata.append(("grpc-retry-pushback-ms", "1"))
+        context.set_trailing_metadata(metadata)
         await context.abort(self.code, "")
 
 

@@ -13,7 +13,7 @@ from grpc_health.v1._async import HealthServicer
 
 from rollcall.users.v1 import commands_pb2, commands_pb2_grpc, queries_pb2_grpc
 from rollcall_service.operators import CONNECTIONS, Service
-from rollcall_user_management.api.errors import status_of
+from rollcall_user_management.api.errors import status_of, trailing
 from rollcall_user_management.api.serving import Serving
 
 log = logging.getLogger(__name__)
@@ -47,9 +47,7 @@ def _rpc(handle: Handle, method: str) -> Callable[..., Awaitable[Any]]:
             with serving.current():
                 code, status = status_of(error)
             ended = code.name
-            await context.abort(
-                code, status.message, (("grpc-status-details-bin", status.SerializeToString()),)
-            )
+            await context.abort(code, status.message, trailing(error, status))
         finally:
             serving.end(ended)
 
