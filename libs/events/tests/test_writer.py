@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollcall_events.codec import RawRecord
+from rollcall_events.consumer import BATCHES
 from rollcall_events.folding import Outcome
 from rollcall_events.writer import Writer, in_parts, side_by_side
 
@@ -56,14 +57,14 @@ def test_every_order_of_the_parts_is_that_of_each_partition(
 
 def test_the_parts_are_about_equal() -> None:
     records = in_hand(number // 100 for number in range(1_600))
-    parts, left = in_parts(records, 500, 200, 8)
+    parts, left = in_parts(records, 500, 200, BATCHES)
     assert ([len(part) for part in parts], left) == ([200] * 8, [])
 
 
 def test_little_makes_two_parts_and_one_partition_one() -> None:
-    parts, _ = in_parts(in_hand([1, 2, 3, 4] * 50), 500, 200, 8)
+    parts, _ = in_parts(in_hand([1, 2, 3, 4] * 50), 500, 200, BATCHES)
     assert [len(part) for part in parts] == [100, 100]
-    parts, left = in_parts(in_hand([1] * 700), 500, 200, 8)
+    parts, left = in_parts(in_hand([1] * 700), 500, 200, BATCHES)
     assert ([len(part) for part in parts], len(left)) == ([500], 200)
 
 
@@ -76,15 +77,15 @@ def test_once_one_has_raised_none_is_begun() -> None:
     def applies(writer: Writer) -> Outcome:
         return Outcome(applied=1)
 
-    ended = side_by_side([A_WRITER], [applies, raises, applies], threading.Event())
+    ended = side_by_side([A_WRITER], [applies, raises, applies], lambda: False)
     assert ended == {0: Outcome(applied=1), 1: error}
 
 
-def test_while_it_stops_none_is_begun() -> None:
-    stopping = threading.Event()
+def test_once_it_is_over_none_is_begun() -> None:
+    over = threading.Event()
 
-    def stops(writer: Writer) -> Outcome:
-        stopping.set()
+    def ends_it(writer: Writer) -> Outcome:
+        over.set()
         return Outcome()
 
-    assert side_by_side([A_WRITER], [stops, stops], stopping) == {0: Outcome()}
+    assert side_by_side([A_WRITER], [ends_it, ends_it], over.is_set) == {0: Outcome()}

@@ -1,4 +1,4 @@
-"""A client is told at once by replicas that know that the log is away, however many it asks."""
+"""A client of replicas that know that the log is away is told at once, however often it asks."""
 
 import json
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ from rollcall.users.v1.commands_pb2_grpc import UserCommandServiceStub
 from rollcall_events import LogUnavailable
 from rollcall_local import ports
 from rollcall_user_management.api.server import GrpcServer
+from rollcall_user_management.commands.lanes import LogNotSeen, StoreBehindLog
 
 ATTEMPTS = 5
-WITHIN = 4.0  # seconds for all of them
+WITHIN = 2.0  # seconds for all of them
 PAUSES = "9s"  # between them, for what a replica says nothing about
 
 
@@ -23,10 +24,11 @@ class Away:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.refusal: Exception = LogUnavailable("no broker answers")
 
     async def handle(self, command: object) -> None:
         self.asked += 1
-        raise LogUnavailable("no broker answers")
+        raise self.refusal
 
 
 @pytest.fixture
@@ -45,11 +47,25 @@ def client(away: Away) -> Iterator[UserCommandServiceStub]:
     server.stop()
 
 
-def test_it_asks_another_without_a_pause(client: UserCommandServiceStub, away: Away) -> None:
+def test_it_asks_again_without_a_pause(client: UserCommandServiceStub, away: Away) -> None:
+    assert _refused(client) is grpc.StatusCode.UNAVAILABLE
+    assert away.asked == ATTEMPTS
+
+
+@pytest.mark.parametrize("refusal", [LogNotSeen(), StoreBehindLog()])
+def test_what_may_be_over_soon_is_waited_for(
+    client: UserCommandServiceStub, away: Away, refusal: Exception
+) -> None:
+    away.refusal = refusal
+    assert _refused(client) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert away.asked == 1
+
+
+def _refused(client: UserCommandServiceStub) -> grpc.StatusCode:
     with pytest.raises(grpc.RpcError) as refused:
         client.CreateUser(commands_pb2.CreateUserRequest(), timeout=WITHIN)
-    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert away.asked == ATTEMPTS
+    code: grpc.StatusCode = refused.value.code()
+    return code
 
 
 async def _none(request: object) -> Any:

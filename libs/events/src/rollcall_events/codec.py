@@ -226,17 +226,10 @@ def _message(value: bytes | None, type_: EventType, key: str) -> Message:
 def _check_message(message: Message, value: bytes, type_: EventType, key: str) -> None:
     if getattr(message, type_.id_field) != key:
         raise Malformed("the key disagrees with the message")
-    for name in _other_ids(type_):
+    for name in type_.other_ids:
         if not is_uuid(getattr(message, name)):
             raise Malformed(f"the field {name} is not a UUID")
     check_storable(message, texts=len(value) > MAX_TEXT_BYTES or b"\0" in value)
-
-
-@cache
-def _other_ids(type_: EventType) -> Sequence[str]:
-    """The fields that hold ids, but for the aggregate's, which is the key."""
-    names = [field.name for field in type_.message.DESCRIPTOR.fields]
-    return [name for name in names if name.endswith("_id") and name != type_.id_field]
 
 
 def check_storable(message: Message, texts: bool = True) -> None:

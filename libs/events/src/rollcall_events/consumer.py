@@ -28,8 +28,8 @@ from rollcall_events.writer import Writer, in_parts, side_by_side
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 500  # records of a transaction
-# In hand at a time, and transactions made of them: while the last of these end, or where all is of
-# one partition, Python or Postgres has nothing to do.
+# Records in hand, in batches, and the transactions made of them, at the most. While the last of
+# these end, or where all is of one partition, a writer is idle.
 BATCHES = 16
 WRITERS = 2  # transactions at a time
 LARGE = 200  # records in hand, from which they are applied in more than one transaction
@@ -222,7 +222,7 @@ class Consumer:
         ended = side_by_side(
             self._writers,
             [partial(self._write, session, topic, records) for records in parts],
-            self._stopping,
+            lambda: self._stopping.is_set() or self._poll_is_due(),
         )
         not_applied: list[RawRecord] = []
         for number, records in enumerate(parts):
@@ -233,10 +233,10 @@ class Consumer:
             else:
                 not_applied += records
         session.in_hand = not_applied + left
-        for result in ended.values():
-            if isinstance(result, Exception) and not _may_be_a_record(result):
-                raise result
-        return not not_applied
+        errors = [result for result in ended.values() if isinstance(result, Exception)]
+        if others := [error for error in errors if not _may_be_a_record(error)]:
+            raise others[0]
+        return bool(ended) and not errors
 
     def _write(
         self,
@@ -273,11 +273,13 @@ class Consumer:
                 self._poll_if_due(session)
 
     def _poll_if_due(self, session: Session) -> None:
-        """Tell the group that this member lives, in a turn that takes long. What is in hand may be
-        less afterwards."""
-        if time.monotonic() - self._polled_at > POLL_WITHIN:
+        """Tell the group that this member lives. What is in hand may be less afterwards."""
+        if self._poll_is_due():
             session.keep_place()
             self._polled_at = time.monotonic()
+
+    def _poll_is_due(self) -> bool:
+        return time.monotonic() - self._polled_at > POLL_WITHIN
 
     def _smaller(
         self,
@@ -325,8 +327,7 @@ class Consumer:
         records: Sequence[RawRecord],
         failures: Mapping[Position, Failure],
     ) -> None:
-        first = self._writers[0]
-        self._reporter.totals += self._write(session, topic, records, first, failures)
+        self._reporter.totals += self._write(session, topic, records, self._writers[0], failures)
         session.applied(records)
 
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:

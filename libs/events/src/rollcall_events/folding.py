@@ -76,6 +76,7 @@ class Known:
 
 Decoded = Event | Rejection
 
+# What an accepted event makes of its key.
 _LIVES = {
     name: Life(type_.collection, type_.lifecycle is not Lifecycle.ENDS)
     for name, type_ in EVENT_TYPES.items()

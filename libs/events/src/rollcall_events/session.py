@@ -335,11 +335,11 @@ def raw_record(message: Message) -> RawRecord:
     except Exception:  # noqa: BLE001  (the client's word for a header name that is not UTF-8)
         headers = None
     return RawRecord(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        message.key(),
-        message.value(),
-        headers,
-        message.timestamp()[1],
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=headers,
+        timestamp_ms=message.timestamp()[1],
     )

@@ -10,8 +10,9 @@ from rollcall_events.security import Security
 _LOOK = 3.0
 QUEUED_RECORDS, QUEUED_BYTES = 1_000, 8_388_608  # in a client; with either it fetches no more
 # Of a partition in an answer: a consumer that catches up then has many partitions in hand, and so
-# transactions of other partitions to apply beside each other. One larger record comes all the same.
-_FETCHED_BYTES = 131_072
+# transactions of other partitions to apply beside each other. A larger batch comes only when no
+# partition before it in the request has any, so that ours are smaller.
+_FETCHED_BYTES, _BATCH_BYTES = 131_072, 122_880
 DELIVERY_TIMEOUT = 30.0  # seconds after which an append is in the log or never will be
 
 
@@ -56,6 +57,7 @@ class KafkaSettings:
             "compression.type": "zstd",
             "delivery.timeout.ms": int(DELIVERY_TIMEOUT * 1_000),
             "linger.ms": 0,
+            "batch.size": _BATCH_BYTES,
             "allow.auto.create.topics": False,
             "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": 65_536,

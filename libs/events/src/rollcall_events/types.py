@@ -4,7 +4,7 @@ Adding an event is a message in events.proto and a line here. One whose meaning 
 type; the old one moves to the table of upcasters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -26,11 +26,8 @@ class Lifecycle(Enum):
     ENDS = "the aggregate must live; nothing follows"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class EventType:
-    """There is one of each, so that it is equal to itself alone: consumers look by it for each
-    record."""
-
     name: str
     message: type[Message]
     collection: str  # of the aggregate: users, roles; the first part of ce_subject
@@ -41,6 +38,12 @@ class EventType:
     def id_field(self) -> str:
         """The message's field that holds the aggregate's id."""
         return self.collection.removesuffix("s") + "_id"
+
+    @cached_property
+    def other_ids(self) -> Sequence[str]:
+        """The message's fields that hold ids of other aggregates."""
+        names = [field.name for field in self.message.DESCRIPTOR.fields]
+        return [name for name in names if name.endswith("_id") and name != self.id_field]
 
 
 PREFIX = "rollcall.users.v1."

@@ -83,10 +83,10 @@ def in_parts(
 def side_by_side(
     writers: Sequence[Writer],
     calls: Sequence[Callable[[Writer], Outcome]],
-    stopping: threading.Event,
+    over: Callable[[], bool],
 ) -> Mapping[int, Outcome | Exception]:
-    """What calls returned or raised, by their number; once one has raised, or `stopping` is set,
-    none is begun any more.
+    """What calls returned or raised, by their number; once one has raised, or it is `over`, none is
+    begun any more.
 
     Each is given a writer that is free. They run at once, as many as there are writers, the first
     of whom works in the caller's thread, and bound their own time."""
@@ -94,7 +94,7 @@ def side_by_side(
     ended: dict[int, Outcome | Exception] = {}
 
     def run(writer: Writer) -> None:
-        while not stopping.is_set():
+        while not over():
             try:
                 number, call = waiting.popleft()
             except IndexError:

@@ -5,8 +5,8 @@ import json
 import grpc
 
 # Attempts of one RPC, 1.3 s apart in all: enough to pass over a replica that died, short enough
-# to tell a client within 2 s that there is none. A replica that cannot reach the log says that
-# another is to be asked at once. Every command carries its id, so a repetition is recognised.
+# to tell a client within 2 s that there is none. A replica that cannot reach the log asks for the
+# next attempt at once. Every command carries its id, so a repetition is recognised.
 _RETRY = {
     "maxAttempts": 5,
     "initialBackoff": "0.1s",

@@ -55,7 +55,7 @@ class RefusedError(Exception):
     async def abort(self, context: Context) -> NoReturn:
         details = self.status().SerializeToString()
         metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", details)]
-        if self.reason == "LOG_UNAVAILABLE":  # another replica is to be asked at once
+        if self.reason == "LOG_UNAVAILABLE":  # the next attempt need not wait
             metadata.append(("grpc-retry-pushback-ms", "1"))
         context.set_trailing_metadata(metadata)
         await context.abort(self.code, "")

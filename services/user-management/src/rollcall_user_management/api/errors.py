@@ -14,6 +14,7 @@ from rollcall_events import LogUnavailable
 from rollcall_events.postgres import is_store_trouble
 from rollcall_user_management.commands.judging import CommandIdReused, EventTooLarge
 from rollcall_user_management.commands.lanes import (
+    LogNotSeen,
     OutcomeUnknown,
     Stalled,
     StoreBehindLog,
@@ -42,7 +43,7 @@ from rollcall_user_management.readstore import NotServing
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = "1"  # milliseconds; of 0 gRPC's clients never try again
+_AT_ONCE = "1"  # milliseconds; grpcio 1.85 was seen not to try again after 0
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ _PROBLEMS: Mapping[type[BaseException], Callable[..., Problem]] = {
         str(e),
         {"reached": e.until.isoformat().replace("+00:00", "Z")} if e.until else {},
     ),
+    LogNotSeen: lambda e: Problem(
+        StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", "this replica starts; nothing was done"
+    ),
     LogUnavailable: lambda e: Problem(
         StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", "Kafka is away; nothing was done"
     ),
@@ -154,10 +158,11 @@ def status_of(error: Exception) -> tuple[StatusCode, Status]:
 
 
 def trailing(error: Exception, status: Status) -> Sequence[tuple[str, str | bytes]]:
-    """What goes with the status of a call: its details, and where the log is away that a client
-    need not wait before it asks another replica (gRPC's proposal A6). Who knows that has answered
-    at once, but one that does not know it yet finds out by a command, in 1.5 s; with pauses before
-    that one is asked, a client would be told late."""
+    """What goes with the status of a call: its details, and while the log is away that the next
+    attempt need not wait (gRPC's proposal A6). A replica may take 1.6 s to notice that, by the
+    command, and a client would be told late if pauses came on top. So an absence that is over
+    within the pauses is not bridged by them, and who comes again sooner than Retry-After says is
+    refused as soon."""
     details = ("grpc-status-details-bin", status.SerializeToString())
     if isinstance(error, LogUnavailable):
         return (details, ("grpc-retry-pushback-ms", _AT_ONCE))

@@ -62,6 +62,10 @@ class TooManyWaiting(Exception):
     """Nothing was done: the queue is full."""
 
 
+class LogNotSeen(Exception):
+    """Nothing was done: this replica has just started, and not reached the log yet."""
+
+
 class StoreBehindLog(Exception):
     """Nothing was done: Postgres was restored or failed over, and may hold less than the log."""
 
@@ -216,7 +220,9 @@ class Lanes:
         if reading.moved:
             raise _Moved
         topic_id = self._topic_id()
-        if topic_id is None or not self._publisher.available:
+        if topic_id is None:
+            self._only_kept(wire, group, reading, LogNotSeen())
+        elif not self._publisher.available:
             self._only_kept(wire, group, reading, LogUnavailable("no broker answers"))
         elif self._stalled():  # if it stalls later, the locks keep others from deciding meanwhile
             self._only_kept(wire, group, reading, Stalled())

@@ -65,8 +65,8 @@ class CommandService:
         """The answer of a command, once its event is in the log. Waits for unsettled neighbours.
 
         Raises InvalidFields, DomainError, CommandIdReused, EventTooLarge, LogUnavailable,
-        StoreBehindLog, Stalled, StoreTooSlow, OutcomeUnknown, InFlight, Busy, TooManyWaiting, or
-        the store's errors.
+        LogNotSeen, StoreBehindLog, Stalled, StoreTooSlow, OutcomeUnknown, InFlight, Busy,
+        TooManyWaiting, or the store's errors.
         """
         command = validated(command)
         end = time.monotonic() + DEADLINE
