@@ -57,5 +57,6 @@ def test_it_polls_between_them_when_that_is_due(
     handlers = {CREATED: handled, UPDATED: handled}
     with consuming(kafka_settings, store, topic, handlers, batch_size=BATCH):
         eventually(lambda: len(names(store)) == EVENTS)
+    assert names(store, keys[0]) == ["0", *map(str, range(users, EVENTS))]
     together_handled = [len(list(same)) for what, same in groupby(done) if what == HANDLED]
     assert (max(together_handled) <= BATCH) is due
