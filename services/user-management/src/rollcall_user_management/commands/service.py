@@ -8,13 +8,14 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from rollcall.users.v1 import commands_pb2 as commands
-from rollcall_events import LogUnavailable, Publisher
+from rollcall_events import Publisher
 from rollcall_user_management.admission.transaction import Answered, Kept
 from rollcall_user_management.commands.answers import acknowledged
 from rollcall_user_management.commands.judging import Wait, question_of
 from rollcall_user_management.commands.lanes import (
     Acknowledged,
     Lanes,
+    LogNotSeen,
     OutcomeUnknown,
     TooManyWaiting,
 )
@@ -183,5 +184,5 @@ class CommandService:
 
 def _with_position(answer: bytes, topic_id: str | None, recorded: Any) -> Outcome:
     if topic_id is None:
-        return LogUnavailable("the topic is not known")
+        return LogNotSeen()
     return acknowledged(answer, topic_id, recorded)
