@@ -10,8 +10,8 @@ from rollcall_events.security import Security
 _LOOK = 3.0
 QUEUED_RECORDS, QUEUED_BYTES = 1_000, 8_388_608  # in a client; with either it fetches no more
 # Of a partition in an answer: a consumer that catches up then has many partitions in hand, and so
-# transactions of other partitions to apply beside each other. A larger batch comes only when no
-# partition before it in the request has any, so that ours are smaller.
+# transactions of other partitions to apply beside each other. A larger batch comes only where no
+# partition before it in the request has any (Kafka's KIP-74), so that ours are smaller.
 _FETCHED_BYTES, _BATCH_BYTES = 131_072, 122_880
 DELIVERY_TIMEOUT = 30.0  # seconds after which an append is in the log or never will be
 
