@@ -33,6 +33,7 @@ from rollcall_user_management.generations.service import (
 )
 from rollcall_user_management.generations.store import Generation, ReadStore
 from rollcall_user_management.projection.handlers import subscription
+from rollcall_user_management.projection.search_index import SearchIndex
 from rollcall_user_management.queries.service import QueryService
 from rollcall_user_management.readstore import NotServing, group_of, live_schema, schema_of
 from rollcall_user_management.settings import SCHEMA, SERVICE, Settings
@@ -44,8 +45,8 @@ from rollcall_user_management.verification.methods import (
 
 TOPIC = "users"
 WORKERS = 4  # threads that talk to Postgres for queries
-# Connections of the guard, recovery and generations, and of operators.
-SHARED = 5 + CONNECTIONS + VERIFICATIONS + TIMELINES
+# Connections of the guard, recovery, the search index and generations, and of operators.
+SHARED = 6 + CONNECTIONS + VERIFICATIONS + TIMELINES
 EACH = WORKERS + 3 + CONNECTIONS  # of queries, the projection (two), counts and operators
 
 
@@ -142,6 +143,7 @@ def build(settings: Settings) -> Sequence[Component]:
         marker,
         publisher,
         Recovery(store.engine, publisher, marker.mark),
+        SearchIndex(store.engine),
         pulse,
         lanes,
         server,

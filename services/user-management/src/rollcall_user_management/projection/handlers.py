@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rollcall_events import EVENT_TYPES, Event, Handler, Subscription
 from rollcall_user_management.admission.store import PREPARE_SETTLE
 from rollcall_user_management.generations.locks import PREPARE_ENDING
-from rollcall_user_management.projection import tables
+from rollcall_user_management.projection import search_index, tables
 from rollcall_user_management.projection.batch import Batch, begin, end
 from rollcall_user_management.readstore import group_of, number_of
 from rollcall_user_management.settings import SCHEMA
@@ -27,7 +27,7 @@ def subscription(schema: str) -> Subscription:
         handlers=HANDLERS,
         begin=begin,
         end=end,
-        prepare=tables.PREPARE + PREPARE_ENDING + PREPARE_SETTLE,
+        prepare=search_index.PREPARE + tables.PREPARE + PREPARE_ENDING + PREPARE_SETTLE,
         owner=True,
         announce=True,
         discards=f"{SCHEMA}.discards",
