@@ -184,6 +184,21 @@ def test_changes_name_old_and_new() -> None:
     )
 
 
+@pytest.mark.parametrize(("one", "other"), [(True, 1), (1, True), ([{"a": 0}], [{"a": False}])])
+def test_a_truth_value_is_no_number(one: Any, other: Any) -> None:
+    def having(value: Any) -> Message:
+        person = pb.Person(attributes=to_struct({"k": value}))
+        return pb.UserUpdatedEvent(user_id="u", person=person)
+
+    held = user(CREATED, having([]), having(one))
+    assert decide(held, update(attributes_patch=to_struct({"k": one}))) is None
+    event = decide(held, update(attributes_patch=to_struct({"k": other})))
+    assert event == having(other)
+    (change,) = changes(held, user(CREATED, having([]), having(one), having(other)))
+    assert to_struct(change["old"]) == to_struct({"k": one})
+    assert to_struct(change["new"]) == to_struct({"k": other})
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.text(max_size=5) | st.floats(allow_nan=False, width=32),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

@@ -16,6 +16,11 @@ def to_struct(attributes: Mapping[str, Any]) -> Struct:
     return struct
 
 
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both are the same JSON. To Python alone, true is 1."""
+    return one is other or (one == other and to_struct(one) == to_struct(other))
+
+
 def as_numbers(value: Any) -> Any:
     """JSON as protobuf reads it: every number a double, whole ones too."""
     if isinstance(value, Mapping):

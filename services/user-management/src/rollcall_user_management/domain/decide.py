@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from rollcall.users.v1 import commands_pb2 as commands
 from rollcall.users.v1 import events_pb2 as pb
-from rollcall_user_management.domain.attributes import merge_patch, to_dict, to_struct
+from rollcall_user_management.domain.attributes import merge_patch, same, to_dict, to_struct
 from rollcall_user_management.domain.errors import NotFound, Protected, Taken, VersionMismatch
 from rollcall_user_management.domain.state import ADMIN, Role, User, unique_key
 
@@ -68,7 +68,7 @@ def _update_user(user: User, command: commands.UpdateUserRequest) -> Message | N
     if command.clear_attributes or command.HasField("attributes_patch"):
         before = {} if command.clear_attributes else user.attributes
         attributes = merge_patch(before, to_dict(command.attributes_patch))
-        if attributes != user.attributes:
+        if not same(attributes, user.attributes):
             event.person.attributes.CopyFrom(to_struct(attributes))
     if command.status not in (pb.USER_STATUS_UNSPECIFIED, user.status):
         event.status = command.status

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollcall.users.v1 import events_pb2 as pb
+from rollcall_user_management.domain.attributes import same
 from rollcall_user_management.domain.decide import Aggregate
 from rollcall_user_management.domain.state import User
 
@@ -19,7 +20,7 @@ def changes(before: Aggregate, after: Aggregate) -> list[dict[str, Any]]:
     differing = [
         {"field": name, "old": _json(name, old.get(name)), "new": _json(name, new.get(name))}
         for name in (_USER_FIELDS if isinstance(after, User) else _ROLE_FIELDS)
-        if old.get(name) != new.get(name)
+        if not _same(name, old.get(name), new.get(name))
     ]
     if isinstance(before, User) and isinstance(after, User) and before.roles != after.roles:
         differing += _role_changes(before, after)
@@ -28,6 +29,10 @@ def changes(before: Aggregate, after: Aggregate) -> list[dict[str, Any]]:
 
 def _told(state: Aggregate) -> Mapping[str, Any]:
     return vars(state) if state.live else {}
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    return same(one, other) if name == "attributes" else bool(one == other)
 
 
 def _json(name: str, value: Any) -> Any:
