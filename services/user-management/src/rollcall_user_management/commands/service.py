@@ -15,12 +15,12 @@ from rollcall_user_management.commands.judging import Wait, question_of
 from rollcall_user_management.commands.lanes import (
     Acknowledged,
     Lanes,
-    LogNotSeen,
     OutcomeUnknown,
     TooManyWaiting,
 )
 from rollcall_user_management.commands.tickets import Stage, Ticket
 from rollcall_user_management.commands.validation import validated
+from rollcall_user_management.readstore import NotServing
 
 DEADLINE = 8.0  # seconds for a command, less than the gateway waits
 PATIENCE = 1.5  # seconds for one attempt at Postgres, which takes milliseconds when it is well
@@ -67,7 +67,7 @@ class CommandService:
 
         Raises InvalidFields, DomainError, CommandIdReused, EventTooLarge, LogUnavailable,
         LogNotSeen, StoreBehindLog, Stalled, StoreTooSlow, OutcomeUnknown, InFlight, Busy,
-        TooManyWaiting, or the store's errors.
+        TooManyWaiting, NotServing, or the store's errors.
         """
         command = validated(command)
         end = time.monotonic() + DEADLINE
@@ -184,5 +184,5 @@ class CommandService:
 
 def _with_position(answer: bytes, topic_id: str | None, recorded: Any) -> Outcome:
     if topic_id is None:
-        return LogNotSeen()
+        return NotServing("this replica starts")
     return acknowledged(answer, topic_id, recorded)
