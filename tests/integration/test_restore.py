@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from support.own_postgres import OwnPostgres
-from support.replica import DELIVERY_TIMEOUT, Log, read_store, running
+from support.replica import ON_ITS_WAY, Log, read_store, running
 from support.waiting import eventually
 
 from rollcall_events import (
@@ -166,11 +166,11 @@ def test_another_postgres_is_held(store: Engine, log: Log) -> None:
     )
 
 
-def test_a_hold_ends_at_the_ends_of_one_delivery_timeout_later(store: Engine, log: Log) -> None:
+def test_a_hold_ends_at_the_ends_once_nothing_is_on_its_way(store: Engine, log: Log) -> None:
     log.guard(store).verify(log.topic)
     log.publish(users=4)
     execute(store, "UPDATE origin SET timeline = '1'")
-    patient = log.guard(store, delivery_timeout=3_600)
+    patient = log.guard(store, on_its_way=3_600)
     patient.verify(log.topic)
     log.publish(users=4)  # sent by a replica that had admitted it before
     patient.look()
@@ -179,7 +179,7 @@ def test_a_hold_ends_at_the_ends_of_one_delivery_timeout_later(store: Engine, lo
     guard.verify(log.topic)
     with running(guard):
         eventually(lambda: origin(store).ends)
-    late = f"clock_timestamp() - held_since >= interval '{DELIVERY_TIMEOUT} s'"
+    late = f"clock_timestamp() - held_since >= interval '{ON_ITS_WAY} s'"
     assert one(store, f"SELECT {late} FROM origin")[0]
     ends = log_ends(log.settings, log.topic)
     assert sum(ends.values()) == 8

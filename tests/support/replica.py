@@ -18,7 +18,7 @@ from rollcall_user_management.admission.guard import Guard
 from rollcall_user_management.projection.handlers import subscription
 from rollcall_user_management.readstore import live_schema
 
-DELIVERY_TIMEOUT = 1.0  # seconds; stands for the producer's
+ON_ITS_WAY = 1.0  # seconds; stands for the guard's own
 
 
 @contextmanager
@@ -63,14 +63,14 @@ class Log:
         self,
         engine: Engine,
         rejoin: Callable[[], None] = lambda: None,
-        delivery_timeout: float = DELIVERY_TIMEOUT,
+        on_its_way: float = ON_ITS_WAY,
     ) -> Guard:
         return Guard(
             engine,
             self.settings,
             lambda _: self.group,
             rejoin=rejoin,
-            delivery_timeout=delivery_timeout,
+            on_its_way=on_its_way,
         )
 
     def consumer(self, engine: Engine, verify: Callable[[Topic], None]) -> Consumer:

@@ -23,6 +23,7 @@ from rollcall_events import (
 )
 from rollcall_events.postgres import is_store_trouble
 from rollcall_user_management.admission import origin
+from rollcall_user_management.admission.store import RECOVER_AFTER
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,9 @@ class Guard:
     """Verifies each incarnation of Postgres, and ends what it had to hold. Thread-safe.
 
     group: that fills a generation of that number. rejoin: makes the consumers read the stored
-    offsets again. `failed` is set when the database has become one of another log.
+    offsets again. on_its_way: seconds after which an event that was admitted is in the log or,
+    but for Recovery, never will be. `failed` is set when the database has become one of another
+    log.
     """
 
     def __init__(
@@ -44,14 +47,14 @@ class Guard:
         group: Callable[[int], str],
         *,
         rejoin: Callable[[], None],
-        delivery_timeout: float = DELIVERY_TIMEOUT,
+        on_its_way: float = RECOVER_AFTER + DELIVERY_TIMEOUT,
     ):
         self.failed = threading.Event()
         self._engine = engine
         self._settings = settings
         self._group = group
         self._rejoin = rejoin
-        self._delivery_timeout = delivery_timeout
+        self._on_its_way = on_its_way
         self._topic: Topic | None = None
         self._verified: str | None = None
         self._held: str | None = None
@@ -117,7 +120,7 @@ class Guard:
 
     def _release(self, topic: Topic, incarnation: str) -> None:
         with self._engine.connect() as connection:
-            since = origin.ends_wanted(connection, self._delivery_timeout)
+            since = origin.ends_wanted(connection, self._on_its_way)
         if since is not None:
             ends = log_ends(self._settings, topic)
             with self._engine.begin() as connection:
@@ -132,7 +135,7 @@ class Guard:
         if reason is not None and reason != before:
             until = (
                 "the projection has passed the log's end as it is"
-                f" {self._delivery_timeout:g} s after this was noticed"
+                f" {self._on_its_way:g} s after this was noticed"
             )
             log.critical("nothing is admitted", extra={"reason": reason, "until": until})
         if reason is None and before is not None:
