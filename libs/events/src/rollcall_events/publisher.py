@@ -62,6 +62,7 @@ class Publisher:
         self._source = source
         self._down = threading.Event()
         self._in_flight: dict[Future[Recorded], float] = {}  # sent when; the oldest comes first
+        self._acknowledged_at = 0.0  # of time.monotonic, the last of all
         self._lock = threading.Lock()  # of what is in flight
         self._metrics = Sent(topic)
         self._stopping = threading.Event()
@@ -81,12 +82,15 @@ class Publisher:
 
     @property
     def available(self) -> bool:
-        """False while no broker is known to answer, or an acknowledgement is long overdue; turns
-        true by itself when one answers."""
+        """False while no broker is known to answer, or an acknowledgement is long overdue and none
+        has come since; turns true by itself when one answers. One partition that takes nothing
+        does not stop the others, while they are written to."""
         with self._lock:
             oldest = next(iter(self._in_flight.values()), None)
-        stalled = oldest is not None and time.monotonic() - oldest > STALLED_AFTER
-        return not stalled and not self._down.is_set()
+        if oldest is None:
+            return not self._down.is_set()
+        waited = time.monotonic() - max(oldest, self._acknowledged_at)
+        return waited <= STALLED_AFTER and not self._down.is_set()
 
     def event(self, message: ProtobufMessage, **envelope: Any) -> UnpublishedEvent:
         """The event of a message, ready to publish; `envelope` sets further fields of it."""
@@ -137,6 +141,7 @@ class Publisher:
     ) -> None:
         self._landed(future)
         if error is None:
+            self._acknowledged_at = time.monotonic()
             self._metrics.acknowledged()
         else:
             self._metrics.failed(error.name())
