@@ -31,6 +31,11 @@ def exchange(gateway: HttpServer, *sent: bytes) -> bytes:
         return received
 
 
+def _send(connection: socket.socket, data: bytes, times: int) -> None:
+    for _ in range(times):
+        connection.sendall(data)
+
+
 def problem(answer: bytes) -> tuple[int, str]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json" in head
@@ -56,6 +61,41 @@ def test_what_is_not_http_is_400(gateway: HttpServer, sent: bytes) -> None:
 def test_an_endless_head_is_431(gateway: HttpServer) -> None:
     head = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: "
     assert problem(exchange(gateway, head, *[b"x" * 65536] * 4)) == (431, "head-too-large")
+
+
+CHUNKED = b"GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("endless", [b"a: b\r\n" * 10_000, b"x" * 65_536])
+@pytest.mark.parametrize("begun", [b"0\r\n", b"0\r\na: ", b"1;a="])
+def test_what_follows_a_body_without_end_ends_the_connection(
+    gateway: HttpServer, begun: bytes, endless: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+        connection.sendall(CHUNKED + begun)
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            _send(connection, endless, times=100)
+
+
+def test_a_body_in_many_small_chunks_is_none_of_that(
+    gateway: HttpServer, headers: Callable[..., dict[str, str]]
+) -> None:
+    head = (
+        "POST /v1/users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\nConnection: close\r\n"
+        f"Authorization: {headers()['Authorization']}\r\n\r\n"
+    )
+    chunks = [b"1\r\n \r\n" * 5_000] * 10
+    assert problem(exchange(gateway, head.encode(), *chunks, b"0\r\n\r\n"))[0] == 400
+
+
+def test_a_header_behind_the_body_is_none(
+    gateway: HttpServer, headers: Callable[..., dict[str, str]]
+) -> None:
+    head = CHUNKED.replace(b"Host: a", b"Host: a\r\nConnection: close")
+    answer = exchange(gateway, head + b"0\r\nX-Correlation-Id: smuggled\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"smuggled" not in answer
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(

@@ -16,7 +16,7 @@ class BoundedHttp(HttpToolsProtocol):
     """Ends connections whose request heads are too long or too slow, and says why as a problem."""
 
     _in_head = True
-    _head_bytes = 0
+    _unread = 0  # bytes since the request began, or since the last of its body
     _head_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -30,24 +30,33 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._unread += len(data)
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        if self._head_bytes > MAX_HEAD:
-            self._refuse(problems.head_too_large(MAX_HEAD))
-        elif self._head_timer is None:
+        if self._unread > MAX_HEAD:
+            self._too_much()
+        elif self._in_head and self._head_timer is None:
             self._await_head()
 
     def on_message_begin(self) -> None:
         self._in_head = True
+        self._unread = 0
         super().on_message_begin()
         self.scope["state"]["reset"] = self._reset  # an answer that has begun may have to end so
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Not those behind the body: who looked at the request's headers has not seen them."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_arrived()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(problems.malformed("This is not a valid HTTP/1.1 request."))
@@ -57,10 +66,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _head_arrived(self) -> None:
         self._in_head = False
-        self._head_bytes = 0
+        self._unread = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _too_much(self) -> None:
+        if self._in_head:
+            self._refuse(problems.head_too_large(MAX_HEAD))
+        else:  # of chunks' sizes or trailers; its answer may be on its way
+            self._reset()
 
     def _refuse(self, problem: problems.Problem) -> None:
         self.transport.write(_raw(problem.response()))
