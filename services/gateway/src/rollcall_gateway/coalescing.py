@@ -126,7 +126,8 @@ class Coalescer:
             return await self._alone(command, deadline)
         except Failure as second:
             told = second.code not in _TELLS_NOTHING or (second.in_doubt and second.reason)
-            raise second if told or not first.in_doubt else first from None
+            itself = first.reason == "OUTCOME_UNKNOWN" and second.reason == "IN_FLIGHT"
+            raise second if (told and not itself) or not first.in_doubt else first from None
 
     def _together(
         self, command: Command, size: int, deadline: float
