@@ -51,6 +51,7 @@ BODIES = {
     "name with a lone surrogate": (user(name="a\ud800"), 422, "name"),
     "locale with a control": (user(locale="e\x07"), 422, "locale"),
     "a bad e-mail": (user(email="nobody"), 422, "email"),
+    "a field's name a lone surrogate": (b'{"\\ud800":1,"email":"a@x.org","name":"A"}', 422, "?"),
     "an unknown field": (user(admin=True), 422, "admin"),
     "a read-only field": (user(version=3), 422, "version"),
     "attributes a list": (user(attributes=[1]), 422, "attributes"),

@@ -54,7 +54,10 @@ def test_without_a_trace_one_begins_that_nobody_samples(
     assert context.traceparent.endswith("-00")
 
 
-@pytest.mark.parametrize("state", ["ada@example.com", "a=b,Ada", "=", "a=b" + ",a=b" * 32])
+@pytest.mark.parametrize(
+    "state",
+    ["ada@example.com", "a=b,Ada", "=", "a=b" + ",a=b" * 32, f"a={'b' * 255},c={'d' * 255}"],
+)
 def test_a_state_that_is_none_is_dropped_and_said_nowhere(
     state: str, api: httpx.Client, memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,7 @@ Moment = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
+Permissions = Annotated[list[str], Meta(max_length=200)]  # as user-management has it
 Version = Annotated[int, Meta(ge=1, le=2**63 - 1, description="As it was at this version.")]
 PageToken = Annotated[str, Meta(description="next_page_token of the page before.")]
 
@@ -55,7 +56,7 @@ class UpdateUser(msgspec.Struct, forbid_unknown_fields=True):
 
 class CreateRole(msgspec.Struct, forbid_unknown_fields=True):
     name: Annotated[str, Meta(examples=["editor"])]
-    permissions: Annotated[list[str], Meta(examples=[["documents:write"]])]
+    permissions: Annotated[Permissions, Meta(examples=[["documents:write"]])]
     description: str | None = None
 
 
@@ -64,7 +65,7 @@ class UpdateRole(msgspec.Struct, forbid_unknown_fields=True):
 
     name: str | UnsetType = UNSET
     description: Annotated[str | None, Meta(description="null: empty.")] | UnsetType = UNSET
-    permissions: list[str] | UnsetType = UNSET
+    permissions: Permissions | UnsetType = UNSET
 
 
 class NoQuery(msgspec.Struct):

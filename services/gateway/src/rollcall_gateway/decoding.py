@@ -11,7 +11,7 @@ import msgspec
 
 from rollcall_gateway import problems
 from rollcall_gateway.problems import FieldError
-from rollcall_gateway.text import check_value
+from rollcall_gateway.text import check_value, shown
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -45,7 +45,7 @@ def decode_query(parameters: Mapping[str, str], struct: type[T]) -> T:
 
 
 def unknown_parameters(names: list[str]) -> problems.Problem:
-    errors = [FieldError(name[:100], "is not a parameter of this request") for name in names]
+    errors = [FieldError(shown((name,)), "is not a parameter of this request") for name in names]
     return problems.malformed("There is a query parameter that is not known here.", *errors)
 
 
@@ -85,7 +85,7 @@ def _explain(
     """The first fault of each field: msgspec stops at the first of all."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     for name in document.keys() - fields.keys():
-        yield FieldError(name[:100], "is not a field that can be given here")
+        yield FieldError(shown((name,)), "is not a field that can be given here")
     for name, field in fields.items():
         if name in document:
             yield from _explain_field(name, document[name], field.type, strict=strict)

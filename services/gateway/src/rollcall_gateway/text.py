@@ -64,14 +64,14 @@ def check_attributes(field: str, attributes: dict[str, Any]) -> Iterator[FieldEr
 def _check_node(path: _Path, value: Any) -> Iterator[FieldError]:
     if isinstance(value, str):
         if _SUSPECT.search(value):
-            yield from check_text(_shown(path), value, multiline=True)
+            yield from check_text(shown(path), value, multiline=True)
     elif isinstance(value, dict):
         for key in value:
             if _SUSPECT.search(key):
-                yield from check_text(_shown(path), key, multiline=False)
+                yield from check_text(shown(path), key, multiline=False)
     elif isinstance(value, int) and abs(value) > MAX_EXACT_INTEGER:
         message = "is too large a number to be kept exactly; send it as a string"
-        yield FieldError(_shown(path), message)
+        yield FieldError(shown(path), message)
 
 
 def _children(path: _Path, value: Any, depth: int) -> Iterator[tuple[_Path, Any, int]]:
@@ -83,7 +83,8 @@ def _children(path: _Path, value: Any, depth: int) -> Iterator[tuple[_Path, Any,
             yield (*path, index), child, depth + 1
 
 
-def _shown(path: _Path) -> str:
+def shown(path: _Path) -> str:
+    """As an error repeats it."""
     root, *steps = path
     text = str(root) + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps)
     return _SURROGATE.sub("?", _CONTROL.sub("?", text))[:_MAX_PATH]

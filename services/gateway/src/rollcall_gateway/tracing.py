@@ -24,6 +24,7 @@ _MEMBER = (
     r"[a-z0-9][a-z0-9_\-*/]{0,240}(@[a-z][a-z0-9_\-*/]{0,13})?=[\x21-\x2b\x2d-\x3c\x3e-\x7e]{1,256}"
 )
 _TRACESTATE = re.compile(rf"{_MEMBER}(,{_MEMBER}){{0,31}}")
+MAX_TRACESTATE = 512  # characters, which W3C wants carried at least; user-management takes no more
 
 
 def begin(scope: Scope, headers: Headers, *, wanted: bool) -> tuple[Carried, Span | None]:
@@ -74,7 +75,8 @@ def _given(headers: Headers) -> Carried | None:
     if not _TRACEPARENT.fullmatch(parent) or set(parent[3:35]) == {"0"}:
         return None
     state = headers.get("tracestate")
-    return Carried(parent, state if _TRACESTATE.fullmatch(state) else "")
+    carried = len(state) <= MAX_TRACESTATE and _TRACESTATE.fullmatch(state)
+    return Carried(parent, state if carried else "")
 
 
 def _unsampled() -> Carried:

@@ -99,6 +99,7 @@ def _permissions(command: Any, name: str) -> Iterator[str]:
     permissions = value.values if isinstance(value, Permissions) else value
     if len(permissions) > MAX_PERMISSIONS:
         yield f"must be at most {MAX_PERMISSIONS}"
+        return
     if not all(_PERMISSION.fullmatch(p) for p in permissions):
         yield "must consist of lower-case letters, digits and _ . : * / -, such as users:read"
     if len(set(permissions)) != len(permissions):
