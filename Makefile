@@ -35,19 +35,24 @@ status: $(ENVIRONMENT) ## who runs, which partitions each holds, lag
 # --- checks ----------------------------------------------------------------------------------
 
 .PHONY: test lint types imports test-fast test-containers
-# Both halves mostly wait: for processes that start, are killed, come back.
-OF_PLATFORMS := $(addprefix tests/,bench chaos e2e faults hanging history model races telemetry)
+# They mostly wait: for processes that start, are killed, come back. Those of one platform or more
+# are in two parts of the same length, those of none are done early.
+ALONE := $(addprefix tests/,house manifests observability)
+OF_PLATFORMS := $(addprefix tests/,chaos e2e hanging history)
 OF_ENGINES := tests/compose  # make compose-test
 # The tests start processes from one in which gRPC runs, whose own support of fork makes 1 in 30
 # children abort.
 test test-fast: export GRPC_ENABLE_FORK_SUPPORT = 0
 test: lint types imports ## every check: lint, types, import rules, all tests
-	@echo "== tests: those of whole platforms at the same time as the others, shown after them"
+	@echo "== tests: three parts at the same time, two of them shown after the first"
 	@set -m; \
+	  $(BIN)/pytest libs services deploy $(ALONE) > $(VENV)/alone.log 2>&1 & alone=$$!; \
 	  $(BIN)/pytest $(OF_PLATFORMS) > $(VENV)/platforms.log 2>&1 & platforms=$$!; \
-	  trap 'kill -INT $$platforms; wait $$platforms; exit 130' INT TERM; \
-	  $(BIN)/pytest $(addprefix --ignore=,$(OF_PLATFORMS) $(OF_ENGINES)); others=$$?; \
-	  wait $$platforms; code=$$?; cat $(VENV)/platforms.log; exit $$((code + others))
+	  trap 'kill -INT $$alone $$platforms; wait $$alone $$platforms; exit 130' INT TERM; \
+	  $(BIN)/pytest tests $(addprefix --ignore=,$(ALONE) $(OF_PLATFORMS) $(OF_ENGINES)); code=$$?; \
+	  for part in alone platforms; do \
+	    wait $${!part}; code=$$((code + $$?)); cat $(VENV)/$$part.log; done; \
+	  exit $$code
 
 lint: $(ENVIRONMENT) ## style
 	@echo "== lint"
