@@ -80,6 +80,8 @@ class Coalescer:
         self._waiting: deque[_Waiting] = deque()
         self._in_flight: dict[_Call, asyncio.TimerHandle] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self._connections = 0  # made so far
+        self._watching = self._loop.create_task(self._watch())
 
     async def execute(self, command: Command, seconds: float) -> CommandResult:
         """The command's result, after so many seconds at the most; else raises Failure. It may
@@ -101,7 +103,7 @@ class Coalescer:
         """Ends what is in flight; what waits is not sent any more."""
         for waiting in self._waiting:
             waiting.outcome.cancel()
-        tasks = list(self._sending)
+        tasks = [self._watching, *self._sending]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -115,11 +117,11 @@ class Coalescer:
 
     async def _alone(self, command: Command, deadline: float) -> CommandResult:
         kind = command.WhichOneof("command")
-        sent = self._connected()
+        reached = self._reached()
         try:
             return await self._rpcs[kind](getattr(command, str(kind)), timeout=self._left(deadline))
         except grpc.aio.AioRpcError as error:
-            raise Failure.of_call(error, sent=sent or self._connected()) from None
+            raise Failure.of_call(error, sent=self._perhaps_sent(reached)) from None
 
     async def _again(self, command: Command, deadline: float, first: Failure) -> CommandResult:
         try:
@@ -178,13 +180,13 @@ class Coalescer:
     async def _outcomes(self, group: list[_Waiting]) -> Iterable[CommandResult | _Failed]:
         """Of a whole call that failed: the same for all."""
         request = ExecuteCommandsRequest(commands=[waiting.command for waiting in group])
-        sent = self._connected()
+        reached = self._reached()
         try:
             # The first has waited longest. The others' deadlines are little later.
             timeout = self._left(group[0].deadline)
             answer = await self._stub.ExecuteCommands(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
-            sent = sent or self._connected()
+            sent = self._perhaps_sent(reached)
             return [_of_call(error, sent=sent) for _ in group]
         return map(_read, answer.outcomes)
 
@@ -200,8 +202,20 @@ class Coalescer:
             timer.cancel()
             self._send_waiting()
 
-    def _connected(self) -> bool:
-        return self._channel.get_state() is grpc.ChannelConnectivity.READY
+    def _reached(self) -> tuple[bool, int]:
+        """Whether somebody is there, and how often somebody came."""
+        state = self._channel.get_state()
+        return state is grpc.ChannelConnectivity.READY, self._connections
+
+    def _perhaps_sent(self, before: tuple[bool, int]) -> bool:
+        """Whether anybody was there since then: also who came and died."""
+        return before[0] or self._reached() != before
+
+    async def _watch(self) -> None:
+        while True:
+            state = self._channel.get_state()
+            self._connections += state is grpc.ChannelConnectivity.READY
+            await self._channel.wait_for_state_change(state)
 
     def _left(self, deadline: float) -> float:
         return deadline - self._loop.time()
