@@ -158,7 +158,6 @@ def contents(store: Engine) -> dict[str, list[Any]]:
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(published=st.lists(st.tuples(EVENTS, st.booleans()), max_size=25), data=st.data())
@@ -171,7 +170,6 @@ def test_any_interleaving_any_copies_any_batches_give_the_same_read_store(
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(published=st.lists(st.tuples(EVENTS, st.booleans()), max_size=25), data=st.data())

@@ -16,7 +16,7 @@ Mutation = Callable[[Rng, History], History]
 RANDOMS = st.integers(0, 2**64).map(Rng)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RANDOMS, st.integers(1, 6), st.integers(1, 150), st.booleans())
 def test_whatever_a_correct_user_answers_is_accepted(
     rng: Rng, clients: int, steps: int, losses: bool
@@ -59,14 +59,14 @@ def _short(rng: Rng, steps: int) -> History:
     return history
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(RANDOMS, st.integers(1, 25))
 def test_it_decides_as_a_search_through_all_orders_does(rng: Rng, steps: int) -> None:
     history = _short(rng, steps)
     assert (violations(history) == []) == linearizable(history)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(RANDOMS, st.integers(1, 25))
 def test_a_412_that_tells_no_version_is_not_refused_wrongly(rng: Rng, steps: int) -> None:
     history = [replace(o, version=None) if o.status == 412 else o for o in _short(rng, steps)]
@@ -205,7 +205,7 @@ BROKEN: list[Mutation] = [
 
 
 @pytest.mark.parametrize("mutation", BROKEN, ids=lambda m: m.__name__.strip("_"))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(RANDOMS, st.integers(2, 5), st.integers(60, 200))
 def test_a_broken_history_is_rejected(
     mutation: Mutation, rng: Rng, clients: int, steps: int

@@ -161,7 +161,8 @@ def lives(user_id: str) -> st.SearchStrategy[list[Any]]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_any_batches_owe_the_same_as_each_event_alone(story: Any, data: st.DataObject) -> None:

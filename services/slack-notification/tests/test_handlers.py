@@ -16,7 +16,8 @@ ADMIN = "018f0000-0000-7000-8000-00000000000a"
 AUDITOR = "018f0000-0000-7000-8000-00000000000b"
 ADA, BOB, EVE = (f"018f0000-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
 HERE = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
