@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+import idna
 from jinja2.exceptions import TemplateError
 
 from rollcall_email_notification.mailer import Mailer
@@ -57,11 +58,12 @@ def compose(
 
 
 def recipient_address(value: str) -> Address:
-    """A bare address: names are for the body. The domain goes in its ASCII form; the part before
-    it may be beyond ASCII (RFC 6531), and then the server decides. Raises Permanent."""
+    """A bare address: names are for the body. The domain goes in its ASCII form, by the rules by
+    which addresses are checked (IDNA 2008; the older ones make another's domain of `straße`). The
+    part before it may be beyond ASCII (RFC 6531), and then the server decides. Raises Permanent."""
     local, _, domain = value.rpartition("@")
     try:
-        ascii_domain = domain.encode("idna").decode("ascii")
+        ascii_domain = idna.encode(domain, uts46=True).decode("ascii")
         # Its grammar knows ASCII only, so anything beyond stands in as a letter.
         Address(addr_spec=f"{re.sub(_BEYOND_ASCII, 'x', local)}@{ascii_domain}")
     except (ValueError, IndexError, MessageError):  # defects and UnicodeErrors are ValueErrors
