@@ -61,7 +61,7 @@ def test_a_mail_arrives(serve: Serve) -> None:
     assert mail["Message-ID"].startswith("<id.")
 
 
-@pytest.mark.parametrize("step", ["on_mail", "on_recipient", "on_data"])
+@pytest.mark.parametrize("step", ["on_recipient", "on_data"])
 def test_a_5xx_is_final_and_a_4xx_is_not(serve: Serve, step: str) -> None:
     server = serve()
     setattr(server, step, lambda _: "550 5.1.1 no such ada@example.com")
@@ -74,6 +74,32 @@ def test_a_5xx_is_final_and_a_4xx_is_not(serve: Serve, step: str) -> None:
         send(server.smtp)
     setattr(server, step, lambda _: None)
     send(server.smtp)
+
+
+@pytest.mark.parametrize("code", ["550", "553", "554", "451"])
+def test_a_sender_that_is_refused_is_not_the_recipients_fault(serve: Serve, code: str) -> None:
+    server = serve()
+    server.on_mail = lambda address: f"{code} {address} may not send"
+    with pytest.raises(Transient, match=f"^sender refused {code}$"):
+        send(server.smtp)
+
+
+def test_a_mail_that_is_too_large_fails_for_good(serve: Serve) -> None:
+    server = serve()
+    server.on_mail = lambda _: "552 5.3.4 too large"
+    with pytest.raises(Permanent, match=r"^sender refused 552$"):
+        send(server.smtp)
+
+
+@pytest.mark.parametrize("code", ["530", "534", "535", "538"])
+@pytest.mark.parametrize("step", ["on_mail", "on_recipient", "on_data"])
+def test_a_login_that_is_wanted_is_not_the_recipients_fault(
+    serve: Serve, step: str, code: str
+) -> None:
+    server = serve()
+    setattr(server, step, lambda _: f"{code} 5.7.0 authentication required")
+    with pytest.raises(Transient, match=code):
+        send(server.smtp)
 
 
 def test_a_connection_lost_after_data_is_tried_again(serve: Serve) -> None:

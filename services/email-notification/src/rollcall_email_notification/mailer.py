@@ -1,8 +1,9 @@
 """Sends one mail over SMTP, and classes what a server answers.
 
-Refusals of this message or recipient (5xx) are permanent. Everything about the server (4xx, a
-lost connection, a refused login, no TLS where a password needs it) is transient: somebody may
-mend it within the hours that the ledger retries.
+Refusals of this message or recipient (5xx) are permanent. Everything about the server or this
+installation (4xx, a lost connection, a login refused or missing, a sender that may not send, no
+TLS where a password needs it) is transient: somebody may mend it within the hours that the ledger
+retries.
 
 A connection lost after DATA leaves open whether the mail went out. It is sent again under the
 same Message-ID, by which mail programs know copies.
@@ -17,6 +18,10 @@ from email.message import EmailMessage
 from rollcall_email_notification.connections import Connections
 from rollcall_email_notification.settings import Smtp
 from rollcall_service.sender import Permanent, Transient
+
+# RFC 4954: what a server says to a client that is not logged in as it wants, at any step.
+_NOT_LOGGED_IN = {530, 534, 535, 538}
+_TOO_LARGE = 552  # RFC 1870: said to MAIL FROM, which tells the message's size
 
 
 class Mailer:
@@ -54,7 +59,9 @@ class Mailer:
             code, _ = next(iter(error.recipients.values()))
             raise _classed("recipient refused", code) from None
         except smtplib.SMTPSenderRefused as error:
-            raise _classed("sender refused", error.smtp_code) from None
+            reason = f"sender refused {error.smtp_code}"
+            too_large = error.smtp_code == _TOO_LARGE
+            raise (Permanent(reason) if too_large else Transient(reason)) from None
         except smtplib.SMTPDataError as error:
             raise _classed("message refused", error.smtp_code) from None
         except smtplib.SMTPNotSupportedError:
@@ -85,7 +92,8 @@ class Mailer:
 
 def _classed(what: str, code: int) -> Permanent | Transient:
     reason = f"{what} {code}"
-    return Permanent(reason) if 500 <= code < 600 else Transient(reason)
+    final = 500 <= code < 600 and code not in _NOT_LOGGED_IN
+    return Permanent(reason) if final else Transient(reason)
 
 
 def _bare(header: AddressHeader) -> str:
