@@ -67,7 +67,6 @@ def test_a_rate_limit_says_when_to_come_back(slack: Any, poster: Poster, method:
         ("users.lookupByEmail", "users_not_found"),
         ("conversations.open", "user_disabled"),
         ("chat.postMessage", "channel_not_found"),
-        ("chat.postMessage", "account_inactive"),
         ("chat.postMessage", "msg_too_long"),
     ],
 )
@@ -79,10 +78,20 @@ def test_what_concerns_the_recipient_is_final(
         post(poster)
 
 
-@pytest.mark.parametrize("code", ["internal_error", "invalid_auth", "missing_scope"])
-def test_what_somebody_can_mend_is_not(slack: Any, poster: Poster, code: str) -> None:
-    slack.answers["chat.postMessage"] = refused(code)
-    with pytest.raises(Transient, match=code):
+@pytest.mark.parametrize(
+    "method", ["users.lookupByEmail", "conversations.open", "chat.postMessage"]
+)
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("internal_error", "invalid_auth", "missing_scope", "account_inactive", "accesslimited"),
+        *("org_login_required", "message_limit_exceeded", "team_access_not_granted"),
+        *("not_allowed_token_type", "not_in_channel"),
+    ],
+)
+def test_what_somebody_can_mend_is_not(slack: Any, poster: Poster, method: str, code: str) -> None:
+    slack.answers[method] = refused(code)
+    with pytest.raises(Transient, match=f"^{code}$"):
         post(poster)
 
 

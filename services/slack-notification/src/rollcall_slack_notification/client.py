@@ -21,12 +21,15 @@ from rollcall_service.sender import Permanent, Transient
 from rollcall_slack_notification.blocks import Block
 from rollcall_slack_notification.settings import Slack
 
-# Slack's own trouble, and what an operator can mend without changing the message. Any other
-# `ok: false` is final: users_not_found, channel_not_found, account_inactive, …
+# Slack's own trouble, and what an operator can mend without changing the message; for instance
+# account_inactive, which says that the token's user or workspace is gone, not the recipient's. Any
+# other `ok: false` is final: users_not_found, user_disabled, channel_not_found, …
 TRANSIENT = {
     *("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"),
-    *("request_timeout", "team_added_to_org", "invalid_auth", "not_authed", "token_expired"),
-    *("token_revoked", "missing_scope", "access_denied", "no_permission", "ekm_access_denied"),
+    *("request_timeout", "team_added_to_org", "org_login_required", "message_limit_exceeded"),
+    *("invalid_auth", "not_authed", "token_expired", "token_revoked", "account_inactive"),
+    *("missing_scope", "not_allowed_token_type", "access_denied", "accesslimited"),
+    *("no_permission", "ekm_access_denied", "team_access_not_granted", "not_in_channel"),
 }
 CACHE_SIZE, CACHE_SECONDS = 1_000, 3600.0
 
