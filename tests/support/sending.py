@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from rollcall_events.inbox import commit
 from rollcall_events.postgres import Wire
-from rollcall_service import ledger
+from rollcall_service import leasing, ledger
 from rollcall_service.ledger import Delivery, Message, Owed
 from rollcall_service.postgres import make_engine
 from rollcall_service.schedule import Schedule
@@ -53,6 +53,16 @@ def prepare(engine: Engine, schema: str = SCHEMA) -> None:
         op = SimpleNamespace(execute=connection.exec_driver_sql)
         ledger.create_v1(op)
         ledger.create_v2(op)
+        ledger.create_v3(op)
+
+
+@contextmanager
+def prepared(engine: Engine) -> Iterator[Connection]:
+    """A sender's session, whose transactions are the test's."""
+    with Wire(engine, leasing.PREPARE) as wire:
+        driver: Any = wire.connection.connection.dbapi_connection
+        driver.autocommit = False
+        yield wire.connection
 
 
 def owe(engine: Engine, *messages: str) -> None:

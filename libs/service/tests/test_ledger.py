@@ -3,16 +3,14 @@
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from support.sending import ledger_at, store
+from support.sending import ledger_at, prepared, store
 
-from rollcall_events.postgres import Wire
 from rollcall_local.postgres import Server
 from rollcall_service import leasing, ledger
 from rollcall_service.counts import ledger_counts
@@ -53,15 +51,6 @@ def connection(engine: Engine) -> Iterator[Connection]:
         connection.execute(text("TRUNCATE deliveries RESTART IDENTITY"))
         connection.commit()
         yield connection
-
-
-@contextmanager
-def prepared(engine: Engine) -> Iterator[Connection]:
-    """A sender's session, whose transactions are the test's."""
-    with Wire(engine, leasing.PREPARE) as wire:
-        driver: Any = wire.connection.connection.dbapi_connection
-        driver.autocommit = False
-        yield wire.connection
 
 
 def owe(connection: Connection, *recipients: str, event: Cause | None = None) -> None:

@@ -1,7 +1,8 @@
 """The sender's side of the delivery ledger: rows are taken under a lease, and end.
 
-Order per recipient rests here: only a recipient's earliest open row is taken. Time is the
-database's, so that replicas agree on leases; every function takes `now` instead, for tests.
+Order per recipient rests here: only a recipient's earliest open row is taken, and not while another
+of theirs is leased. Time is the database's, so that replicas agree on leases; every function takes
+`now` instead, for tests.
 
 Every mail takes several of these statements, whose planning costs more than they do: so they are
 prepared, and a connection that is given to a function has to be of a session with PREPARE.
@@ -70,23 +71,33 @@ _WAKE_FORGOTTEN = f"""
                   AND e.state = 'pending' ORDER BY e.id LIMIT 1)
 """  # noqa: S608
 
+# No other row of the recipient is leased. One may be that is not the earliest: rows that get their
+# ids first may be committed last, and an operator may open an old one again. It needs no waking: it
+# stays due, and whoever ends the other looks for what is due.
+_ALONE = f"""(SELECT l.id FROM deliveries l WHERE l.recipient = d.recipient AND l.id <> d.id
+                AND l.lease_until IS NOT NULL AND greatest(l.lease_until, {_REJOINED}) > {_NOW}
+                AND l.{_OPEN} LIMIT 1) IS NULL"""  # noqa: S608
+
 # Only a recipient's earliest open row, so that nobody gets two messages out of order; while it
 # is leased or waits for a retry, those behind it wait too. A subquery and not NOT EXISTS, which
 # the planner may turn into a join of all open rows when its statistics are of a quiet moment.
+# One sender at a time for a recipient: two that look at once may find different rows the earliest.
 # $2: the most rows. $3: the most of those that were tried before. $4: that are taken already.
 _LOCK_DUE = f"""
-    SELECT id FROM deliveries d
-    WHERE state = 'pending' AND due_at <= {_NOW}
-      AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
-      AND (attempts = 0 OR id IN (
-        SELECT id FROM deliveries WHERE state = 'pending' AND due_at <= {_NOW} AND attempts > 0
-          AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
-          AND id <> ALL ($4) ORDER BY due_at, id LIMIT $3))
-      AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
-                  AND e.state = 'pending' ORDER BY e.id LIMIT 1)
-      AND id <> ALL ($4)
-    ORDER BY due_at, id LIMIT $2
-    FOR UPDATE OF d SKIP LOCKED
+    SELECT id FROM (
+      SELECT id, recipient FROM deliveries d
+      WHERE state = 'pending' AND due_at <= {_NOW}
+        AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
+        AND (attempts = 0 OR id IN (
+          SELECT id FROM deliveries d WHERE state = 'pending' AND due_at <= {_NOW} AND attempts > 0
+            AND (lease_until IS NULL OR greatest(lease_until, {_REJOINED}) <= {_NOW})
+            AND id <> ALL ($4) AND {_ALONE} ORDER BY due_at, id LIMIT $3))
+        AND id = (SELECT e.id FROM deliveries e WHERE e.recipient = d.recipient
+                    AND e.state = 'pending' ORDER BY e.id LIMIT 1)
+        AND id <> ALL ($4) AND {_ALONE}
+      ORDER BY due_at, id LIMIT $2
+      FOR UPDATE OF d SKIP LOCKED) due
+    WHERE pg_try_advisory_xact_lock(hashtextextended(recipient, hashtext(current_schema())))
 """  # noqa: S608
 _SPACE_OUT = f"""
     UPDATE deliveries d SET due_at = s.at + make_interval(secs => $3)
@@ -97,10 +108,11 @@ _SPACE_OUT = f"""
     WHERE d.id = ANY ($2) AND d.recipient = s.recipient
     RETURNING d.id
 """  # noqa: S608
+# A statement of its own after the lock, so that it sees what another sender has leased until then.
 _LEASE = f"""
-    UPDATE deliveries SET attempts = attempts + 1, leased_by = $3,
+    UPDATE deliveries d SET attempts = attempts + 1, leased_by = $3,
            lease_until = {_NOW} + make_interval(secs => $4)
-    WHERE id = ANY ($2)
+    WHERE id = ANY ($2) AND {_ALONE}
     RETURNING id, event_key::text, event_id::text, kind, recipient, payload, attempts,
               traceparent, tracestate,
               extract(epoch FROM {_NOW} - created_at)::float8 AS age

@@ -120,6 +120,13 @@ def create_v2(op: Operations) -> None:
     op.execute("ALTER TABLE deliveries ADD COLUMN traceparent text, ADD COLUMN tracestate text")
 
 
+def create_v3(op: Operations) -> None:
+    """Find what is on its way to a recipient among any number of rows that wait for them."""
+    op.execute(
+        "CREATE INDEX deliveries_leased ON deliveries (recipient) WHERE lease_until IS NOT NULL"
+    )
+
+
 def channel(schema: str) -> str:
     """The Postgres channel on which a schema's sender hears of new rows."""
     return f"{schema}_deliveries"
