@@ -54,6 +54,7 @@ def prepare(engine: Engine, schema: str = SCHEMA) -> None:
         ledger.create_v1(op)
         ledger.create_v2(op)
         ledger.create_v3(op)
+        ledger.create_v4(op)
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from support.sending import QUICK, SCHEMA, Provider, counts, owe, refuse, row
 from support.waiting import eventually
 
 from rollcall.deliveries.v1 import deliveries_pb2 as pb
 from rollcall.deliveries.v1.deliveries_pb2_grpc import DeliveryServiceStub
 from rollcall_service.deliveries_server import deliveries_service
+from rollcall_service.ledger import Delivery
 from rollcall_service.operators import OperatorsServer
 from rollcall_service.postgres import make_engine
 from rollcall_service.sender import Permanent, Sender, Transient
@@ -98,6 +99,35 @@ def test_what_failed_is_tried_again(engine: Engine, service: DeliveryServiceStub
         assert recipients(service.RetryDeliveries(request).changed) == ["ada"]
         eventually(lambda: counts(engine) == {"sent": 2})
     assert sorted(provider.accepted) == ["ada: hi", "bob: hi"]
+
+
+def test_what_was_given_up_is_tried_as_what_is_new(
+    engine: Engine, service: DeliveryServiceStub
+) -> None:
+    """For as long, and after as short a pause; the attempts that people see go on."""
+
+    def twice_busy(delivery: Delivery) -> None:
+        ages.append(delivery.age)
+        firsts.append(delivery.attempts - delivery.attempts_before)
+        if delivery.attempts < 33:
+            raise Transient("busy")
+
+    ages, firsts = list[float](), list[int]()
+    owe(engine, "ada: hi")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE deliveries SET state = 'failed', attempts = 30,"
+                " created_at = now() - interval '2 days', finished_at = now()"
+            )
+        )
+    assert len(service.RetryDeliveries(pb.RetryDeliveriesRequest()).changed) == 1
+    with ExitStack() as stack:
+        started(stack, engine, Provider({"ada": twice_busy}))
+        eventually(lambda: counts(engine) == {"sent": 1})
+    assert row(engine, "ada").attempts == 33
+    assert firsts == [1, 2, 3]
+    assert max(ages) < 60
 
 
 def test_what_waits_for_an_attempt_need_not_wait(

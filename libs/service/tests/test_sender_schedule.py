@@ -4,8 +4,8 @@ from rollcall_service.ledger import Delivery
 from rollcall_service.schedule import Schedule
 
 
-def delivery(attempts: int, age: float = 0.0) -> Delivery:
-    return Delivery(1, "", "", "test", "ada", {}, attempts, age)
+def delivery(attempts: int, age: float = 0.0, before: int = 0) -> Delivery:
+    return Delivery(1, "", "", "test", "ada", {}, attempts, age, attempts_before=before)
 
 
 def test_the_schedule_doubles_up_to_a_limit() -> None:
@@ -14,6 +14,12 @@ def test_the_schedule_doubles_up_to_a_limit() -> None:
     assert delays == [2, 4, 8, 16, 32, 60, 60, 60]
     assert schedule.delay(delivery(10_000), None, lambda: 0.5) == 30
     assert schedule.delay(delivery(5), None, lambda: 0.0) == 0
+
+
+def test_the_schedule_begins_anew_with_a_retry_by_hand() -> None:
+    schedule = Schedule(first=2, longest=60, give_up=3600)
+    delays = [schedule.delay(delivery(n, before=20), None, lambda: 1.0) for n in range(21, 25)]
+    assert delays == [2, 4, 8, 16]
 
 
 def test_the_schedule_never_comes_before_a_providers_wish() -> None:

@@ -63,6 +63,7 @@ _MAY_RETRY = (
 _MAY_CANCEL = f"(state = 'pending' AND {_FREE})"
 _RETRY = text(
     "UPDATE deliveries SET state = 'pending', due_at = clock_timestamp(), finished_at = NULL,"
+    " tried_since = clock_timestamp(), attempts_before = attempts,"
     " lease_until = NULL, leased_by = NULL WHERE id = ANY (:ids)"
 )
 _CANCEL = text(
@@ -79,8 +80,8 @@ def find(connection: Connection, wanted: Filter, limit: int, before: int | None 
 def retry(
     connection: Connection, schema: str, wanted: Filter, limit: int, after: int, *, dry_run: bool
 ) -> Page:
-    """Make due what failed, was cancelled or waits for another attempt. The rows changed, as they
-    were before; in a dry run those that would be."""
+    """Make due what failed, was cancelled or waits for another attempt, and try it for as long as
+    what is new. The rows changed, as they were before; in a dry run those that would be."""
     page = _page(connection, wanted, limit, "id > :from", after, "", _MAY_RETRY, lock=not dry_run)
     if page.rows and not dry_run:
         connection.execute(_RETRY, {"ids": [row.id for row in page.rows]})

@@ -114,8 +114,8 @@ _LEASE = f"""
            lease_until = {_NOW} + make_interval(secs => $4)
     WHERE id = ANY ($2) AND {_ALONE}
     RETURNING id, event_key::text, event_id::text, kind, recipient, payload, attempts,
-              traceparent, tracestate,
-              extract(epoch FROM {_NOW} - created_at)::float8 AS age
+              traceparent, tracestate, attempts_before,
+              extract(epoch FROM {_NOW} - coalesce(tried_since, created_at))::float8 AS age
 """  # noqa: S608
 _SENT = f"""
     UPDATE deliveries SET state = 'sent', finished_at = {_NOW}, last_error = NULL,

@@ -75,9 +75,10 @@ class Delivery:
     recipient: str
     payload: Mapping[str, Any]
     attempts: int  # this one included
-    age: float  # seconds since the row was added
+    age: float  # seconds since the row was added, or an operator last asked for another attempt
     traceparent: str | None = None  # of whoever traces what made the row
     tracestate: str | None = None
+    attempts_before: int = 0  # those before an operator last asked for another
 
 
 CREATE_V1 = (
@@ -124,6 +125,14 @@ def create_v3(op: Operations) -> None:
     """Find what is on its way to a recipient among any number of rows that wait for them."""
     op.execute(
         "CREATE INDEX deliveries_leased ON deliveries (recipient) WHERE lease_until IS NOT NULL"
+    )
+
+
+def create_v4(op: Operations) -> None:
+    """Since when a row is tried, and after how many attempts: its last retry by hand."""
+    op.execute(
+        "ALTER TABLE deliveries ADD COLUMN tried_since timestamptz,"
+        " ADD COLUMN attempts_before integer NOT NULL DEFAULT 0"
     )
 
 

@@ -1,0 +1,12 @@
+"""When a delivery was last tried again by hand."""
+
+from alembic import op
+
+from rollcall_service import ledger
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    ledger.create_v4(op)
