@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from rollcall_service.sender import Permanent, Transient
 from rollcall_slack_notification.blocks import Block
+from rollcall_slack_notification.deadline import BoundedClient, within
 from rollcall_slack_notification.settings import Slack
 
 # Slack's own trouble, and what an operator can mend without changing the message; for instance
@@ -32,13 +32,14 @@ TRANSIENT = {
     *("no_permission", "ekm_access_denied", "team_access_not_granted", "not_in_channel"),
 }
 CACHE_SIZE, CACHE_SECONDS = 1_000, 3600.0
+DEADLINE = 30.0  # seconds
 
 
-def make_client(settings: Slack, timeout: int = 10) -> WebClient:
+def make_client(settings: Slack, timeout: int = 10) -> BoundedClient:
     """Retries are the ledger's, and the SDK logs bodies, which are personal."""
     silent = logging.getLogger(f"{__name__}.sdk")
     silent.setLevel(logging.CRITICAL + 1)
-    return WebClient(
+    return BoundedClient(
         token=settings.token,
         base_url=settings.api_url,
         timeout=timeout,
@@ -48,10 +49,14 @@ def make_client(settings: Slack, timeout: int = 10) -> WebClient:
 
 
 class Poster:
-    """Posts messages; remembers the conversation with each address for a while."""
+    """Posts messages; remembers the conversation with each address for a while.
 
-    def __init__(self, client: WebClient):
+    deadline: seconds for all the calls for a message, however slowly Slack drips its answers.
+    """
+
+    def __init__(self, client: BoundedClient, deadline: float = DEADLINE):
         self._client = client
+        self._deadline = deadline
         self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -62,7 +67,7 @@ class Poster:
 
         recipient: an e-mail address, or a channel's id or name.
         """
-        with _classed():
+        with _classed(), within(self._deadline):
             conversation = self._conversation(recipient) if "@" in recipient else recipient
             try:
                 self._client.chat_postMessage(
