@@ -1,5 +1,6 @@
 """What a message looks like."""
 
+import re
 from typing import Any
 
 import pytest
@@ -23,16 +24,19 @@ def test_the_whole_message() -> None:
     assert message.blocks == [
         {
             "type": "section",
-            "text": {"type": "mrkdwn", "text": "*Ada Lovelace* was created by *Grace Hopper*"},
+            "text": mrkdwn("*Ada Lovelace* was created by *Grace Hopper*"),
         },
-        {"type": "section", "fields": [{"type": "mrkdwn", "text": "*E-mail*\nada@example.com"}]},
+        {"type": "section", "fields": [mrkdwn("*E-mail*\nada@example.com")]},
         {
             "type": "context",
-            "elements": [
-                {"type": "mrkdwn", "text": "2026-05-04T12:30:00+00:00 · users/7/6 · version 3"}
-            ],
+            "elements": [mrkdwn("2026-05-04T12:30:00+00:00 · users/7/6 · version 3")],
         },
     ]
+
+
+def mrkdwn(text: str) -> dict[str, Any]:
+    """Of which Slack makes no links."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 @pytest.mark.parametrize("kind", sorted(SENTENCES))
@@ -58,6 +62,28 @@ def test_no_mention_or_link_can_be_smuggled_in() -> None:
     message = render("role_assigned", PAYLOAD | values)
     assert "<" not in message.text + str(message.blocks)
     assert "&lt;!channel&gt; &amp; {actor}" in message.text
+
+
+@pytest.mark.parametrize("character", ["&", "<", "x", "é"])
+def test_nothing_is_longer_than_slack_takes(character: str) -> None:
+    """Nor is an entity cut in two."""
+    long = character * 5_000
+    values = {"subject": long, "role": long, "actor": long, "fields": [[long, long]]}
+    first, second, _ = render("role_assigned", PAYLOAD | values).blocks
+    sentence, (field,) = first["text"]["text"], (field["text"] for field in second["fields"])
+    assert 2_500 < len(sentence) <= 3_000
+    assert 1_900 < len(field) <= 2_000
+    for text in (sentence, field):
+        assert set(re.sub(r"&(amp|lt);", "", text)) <= set("xé…*\n was granted the role by")
+
+
+def test_what_fits_is_said_in_full() -> None:
+    name = "&" * 180
+    fields = [["Name", f"{name} → {name}<"]]
+    message = render("user_updated", PAYLOAD | {"subject": name, "fields": fields})
+    assert message.text.startswith("&amp;" * 180 + " was changed")
+    (field,) = message.blocks[1]["fields"]
+    assert field["text"] == "*Name*\n" + "&amp;" * 180 + " → " + "&amp;" * 180 + "&lt;"
 
 
 def test_a_nameless_subject_is_called_so() -> None:
