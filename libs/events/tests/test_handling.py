@@ -14,7 +14,15 @@ from rollcall_events.postgres import Wire
 from rollcall_events.tracing import Processing
 
 USER = "018f0000-0000-7000-8000-000000000001"
-NO_WIRE = cast(Wire, None)
+
+
+class NoWire:
+    """For a group that asks Postgres nothing."""
+
+    def check_idle(self) -> None:
+        pass
+
+
 CREATED = pb.UserCreatedEvent(user_id=USER, person=pb.Person(email="ada@example.com"))
 SIGNED_IN = pb.UserLoggedInEvent(user_id=USER)
 
@@ -43,7 +51,7 @@ class Group:
         decoded = decode_all(self.subscription, records, PARTITIONS, Outcome())
         events = [(record, cast(Event, event)) for record, event in decoded]
         folded = Folded(events=events, rejections=list(rejections))
-        return list(handle(NO_WIRE, self.subscription, folded, Processing("g")))
+        return list(handle(cast(Wire, NoWire()), self.subscription, folded, Processing("g")))
 
     def _begin(self, wire: Wire, events: Sequence[Event]) -> list[str]:
         self.begun.append([type(event.message).__name__ for event in events])

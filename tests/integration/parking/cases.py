@@ -26,7 +26,7 @@ UPDATED = "rollcall.users.v1.UserUpdatedEvent"
 PARTITIONS = 50
 
 # Of a name → what its handler raises, the SQL that it runs, or what it calls.
-Trouble = dict[str, Exception | str | Callable[[], None]]
+Trouble = dict[str, Exception | str | Callable[[], object]]
 
 
 def name_of(event: Event) -> str:
@@ -114,7 +114,7 @@ class Case:
     def __init__(self, store: Engine, topic: str, publisher: Publisher, trouble: Trouble):
         self.store, self.topic, self.publisher, self.trouble = store, topic, publisher, trouble
 
-    def parked(self, *records: str, cause: Exception | str | Callable[[], None]) -> str:
+    def parked(self, *records: str, cause: Exception | str | Callable[[], object]) -> str:
         """A key with a first record that can be handled, and more of which the first cannot."""
         self.trouble[records[0]] = cause
         key = create(self.publisher)

@@ -269,7 +269,7 @@ class Consumer:
                 size = self._smaller(session, records, failures, error)
             else:
                 del session.in_hand[: len(records)]
-                size = self._batch_size
+                size = min(2 * size, self._batch_size)
                 self._poll_if_due(session)
 
     def _poll_if_due(self, session: Session) -> None:
@@ -308,7 +308,7 @@ class Consumer:
     def _took_too_long(
         self, session: Session, record: RawRecord, error: BaseException | None
     ) -> bool:
-        """Whether to try the record once more: Postgres may not have run meanwhile."""
+        """Whether to try the record once more: Postgres or this process may not have run."""
         if error is None or not is_timeout(error) or record.position == self._timed_out:
             return False
         self._timed_out = record.position

@@ -91,7 +91,8 @@ def handle(
     processing: Processing,
     deadline: AbstractContextManager[None] = NO_DEADLINE,
 ) -> Sequence[Statement]:
-    """Run the handlers. Returns what is left to be sent."""
+    """Run the handlers. Returns what is left to be sent. Raises IdleInTransactionSessionTimeout
+    where they take too long together: what they did is lost then, or would be."""
     handlers = subscription.handlers
     handled = [(record, event) for record, event in folded.events if event.type in handlers]
     if not handled and not folded.rejections:
@@ -103,9 +104,13 @@ def handle(
                 handlers[event.type](event, transaction)
         except Exception as error:  # whatever a handler raises is its record's trouble, but for:
             if not may_be_the_record(error):
+                wire.check_idle()
                 raise
             raise HandlerFailed(record, Failure.of(error)) from error
-    return subscription.end(transaction, folded.rejections)
+        wire.check_idle()
+    statements = subscription.end(transaction, folded.rejections)
+    wire.check_idle()
+    return statements
 
 
 # The offsets are locked by a statement before the one that reads, so that a stale owner waits, then

@@ -4,7 +4,8 @@ Any process may do it, whichever replica holds the partition. A sequence runs in
 records, in one transaction, under the lock that the consumer takes to hold one more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -112,8 +113,8 @@ def redrive(
     Raises NotParked, and the store's errors, after which nothing has changed.
     """
     last = (_ROLLBACK, ()) if dry_run else COMMIT
-    with connect(engine, subscription) as wire, watching(handler_deadline) as deadline:
-        return _Sequence(wire, subscription, key, partitions, last, deadline).run(None)
+    with watching(handler_deadline) as deadline:
+        return _Sequence(engine, subscription, key, partitions, last, deadline).run(None)
 
 
 def discard(
@@ -130,24 +131,24 @@ def discard(
     """Reject the record that failed, for ever, with a reason that the audit trail shows; then
     `redrive`. Raises as that does, and NotParked if it is not the record that failed."""
     last = (_ROLLBACK, ()) if dry_run else COMMIT
-    with connect(engine, subscription) as wire, watching(handler_deadline) as deadline:
-        sequence_ = _Sequence(wire, subscription, key, partitions, last, deadline)
+    with watching(handler_deadline) as deadline:
+        sequence_ = _Sequence(engine, subscription, key, partitions, last, deadline)
         return sequence_.run(_Discard(position, reason))
 
 
 class _Sequence:
-    """A held sequence, in a session of its own. last: what ends the transaction."""
+    """A held sequence. last: what ends the transaction that runs it."""
 
     def __init__(
         self,
-        wire: Wire,
+        engine: Engine,
         subscription: Subscription,
         key: str,
         partitions: int,
         last: Statement,
         deadline: Deadline,
     ):
-        self._wire = wire
+        self._engine = engine
         self._subscription = subscription
         self._key = key
         self._partitions = partitions
@@ -157,19 +158,20 @@ class _Sequence:
     def run(self, discarded: _Discard | None) -> Run:
         failures: dict[Position, Failure] = {}
         while True:
-            records = self._begin(discarded)
-            try:
-                return self._apply(records, failures, self._last)
-            except HandlerFailed as failed:
-                failures[failed.record.position] = failed.failure
-            except Exception as error:  # of whatever writes for many records
-                if not may_be_the_record(error):
-                    raise
-                record, failure = self._first_to_fail(records, discarded, failures, error)
-                if record.position in failures:
-                    raise
-                failures[record.position] = failure
-            self._wire.send(_ROLLBACK)
+            with self._begun(discarded) as (wire, records):
+                try:
+                    return self._apply(wire, records, failures, self._last)
+                except HandlerFailed as failed:
+                    failures[failed.record.position] = failed.failure
+                    continue
+                except Exception as raised:  # of whatever writes for many records
+                    if not may_be_the_record(raised):
+                        raise
+                    error = raised
+            record, failure = self._first_to_fail(records, discarded, failures, error)
+            if record.position in failures:
+                raise error
+            failures[record.position] = failure
 
     def _first_to_fail(
         self,
@@ -182,48 +184,54 @@ class _Sequence:
         good, bad = 0, len(records)
         while bad - good > 1:
             middle = (good + bad) // 2
-            self._wire.send(_ROLLBACK)
-            self._begin(discarded)
-            try:
-                self._apply(records[:middle], failures, (_ROLLBACK, ()))
-                good = middle
-            except HandlerFailed as failed:
-                return failed.record, failed.failure
-            except Exception as again:
-                if not may_be_the_record(again):
-                    raise
-                bad, error = middle, again
+            with self._begun(discarded) as (wire, _):
+                try:
+                    self._apply(wire, records[:middle], failures, (_ROLLBACK, ()))
+                    good = middle
+                except HandlerFailed as failed:
+                    return failed.record, failed.failure
+                except Exception as again:
+                    if not may_be_the_record(again):
+                        raise
+                    bad, error = middle, again
         return records[good], Failure.of(error)
 
-    def _begin(self, discarded: _Discard | None) -> Sequence[RawRecord]:
-        """Lock the sequence, and read its records."""
-        rows = self._wire.send(_LOCK, (self._key,))
-        failed = [Position(self._subscription.topic, r.partition, r.offset) for r in rows]
-        if not failed:
-            raise NotParked(f"nothing of {self._key} is held")
-        if discarded is not None:
-            if failed != [discarded.position]:
-                raise NotParked("another record is the one that failed: look again")
-            place = (discarded.position.partition, discarded.position.offset, discarded.reason)
-            self._wire.send(_DISCARD.format(discards=self._subscription.discards), place)
-        rows = self._wire.send("EXECUTE load_held (%s)", (self._key,))
-        return [record_of(self._subscription.topic, self._key, row) for row in rows]
+    @contextmanager
+    def _begun(self, discarded: _Discard | None) -> Iterator[tuple[Wire, Sequence[RawRecord]]]:
+        """Lock the sequence, and read its records. In a session of its own each time: one in which
+        a handler took too long may have ended."""
+        with connect(self._engine, self._subscription) as wire:
+            rows = wire.send(_LOCK, (self._key,))
+            failed = [Position(self._subscription.topic, r.partition, r.offset) for r in rows]
+            if not failed:
+                raise NotParked(f"nothing of {self._key} is held")
+            if discarded is not None:
+                if failed != [discarded.position]:
+                    raise NotParked("another record is the one that failed: look again")
+                place = (discarded.position.partition, discarded.position.offset, discarded.reason)
+                wire.send(_DISCARD.format(discards=self._subscription.discards), place)
+            rows = wire.send("EXECUTE load_held (%s)", (self._key,))
+            yield wire, [record_of(self._subscription.topic, self._key, row) for row in rows]
 
     def _apply(
-        self, records: Sequence[RawRecord], failures: Mapping[Position, Failure], last: Statement
+        self,
+        wire: Wire,
+        records: Sequence[RawRecord],
+        failures: Mapping[Position, Failure],
+        last: Statement,
     ) -> Run:
         outcome = Outcome()
         decoded = decode_all(self._subscription, records, self._partitions, outcome)
         starts = {records[0].partition: records[0].offset}
         asked = asking(self._subscription.topic, starts, decoded)
-        known = replace(known_by(self._wire.send(KNOW, asked)), held=frozenset())
+        known = replace(known_by(wire.send(KNOW, asked)), held=frozenset())
         folded = fold(decoded, known, failures, outcome)
         processing = Processing(self._subscription.group)
-        statements = handle(self._wire, self._subscription, folded, processing, self._deadline)
+        statements = handle(wire, self._subscription, folded, processing, self._deadline)
         left = {held.record.position for held in folded.held}
         done = [record for record in records if record.position not in left]
         ending = holding(folded) if left else [("EXECUTE unpark (%s)", (self._key,))]
-        commit(self._wire, [*statements, *remembering(folded), letting_go(done), *ending, last])
+        commit(wire, [*statements, *remembering(folded), letting_go(done), *ending, last])
         if last is COMMIT:
             processing.committed()
         failure = next((h.failure for h in folded.held), None)

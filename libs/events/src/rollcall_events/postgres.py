@@ -5,6 +5,7 @@ prepared once, several go in one message, and rows come back as they are.
 """
 
 import contextlib
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from types import NoneType, TracebackType
@@ -12,13 +13,20 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
+from psycopg2.errors import IdleInTransactionSessionTimeout
 from psycopg2.extras import NamedTupleCursor
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # What connecting, and what a session, has to say of Postgres.
 STORE_ERRORS = (SQLAlchemyError, psycopg2.Error)
+
+# Seconds in a transaction without a statement, after which Postgres ends a session: a process that
+# stalls in one must not keep its locks. Who is near that gives up by itself, because a session that
+# was ended looks as if Postgres were away.
+IDLE_LIMIT = 5.0
+_NEAR = 0.8 * IDLE_LIMIT
 
 _READ_ONLY = "25006"  # what a demoted primary says in a switchover
 _LIMIT_EXCEEDED = "54"  # class of SQLSTATE: the record's own trouble
@@ -48,10 +56,11 @@ def is_store_trouble(error: BaseException) -> bool:
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Whether a statement took longer than it may: because of what it does, or because Postgres
-    did not run meanwhile."""
+    """Whether a statement, or what is done between two, took longer than it may: because of what it
+    does, or because Postgres or this process did not run meanwhile."""
     original = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(original, "pgcode", None) == _CANCELLED
+    idle = isinstance(original, IdleInTransactionSessionTimeout)
+    return idle or getattr(original, "pgcode", None) == _CANCELLED
 
 
 def may_be_the_record(error: BaseException) -> bool:
@@ -79,6 +88,8 @@ class Wire:
                 cursor_factory=NamedTupleCursor
             )
             self._cursor.execute(_PLANNING + prepare)
+            self._answered()
+            event.listen(self.connection, "after_cursor_execute", self._answered)
         except BaseException:
             self.close()
             raise
@@ -86,7 +97,18 @@ class Wire:
     def send(self, statements: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Send statements in one message; the rows of the last, with columns as attributes."""
         self._cursor.execute(statements, parameters)
+        self._answered()
         return self._cursor.fetchall() if self._cursor.description else []
+
+    def check_idle(self) -> None:
+        """Raises IdleInTransactionSessionTimeout if a transaction here has waited for so long since
+        Postgres answered that its session has ended, or is about to."""
+        idle = time.monotonic() - self._answered_at
+        if idle > _NEAR:
+            raise IdleInTransactionSessionTimeout(f"no statement for {idle:.1f} s")
+
+    def _answered(self, *_: object) -> None:
+        self._answered_at = time.monotonic()
 
     @property
     def lost(self) -> bool:

@@ -4,6 +4,8 @@ import msgspec
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 
+from rollcall_events.postgres import IDLE_LIMIT
+
 
 def make_engine(
     url: str, *, schema: str, pool_size: int = 5, statement_timeout_ms: int = 30_000
@@ -17,8 +19,7 @@ def make_engine(
             "timezone": "UTC",
             "statement_timeout": statement_timeout_ms,
             "lock_timeout": 5_000,
-            # A process that stalls in a transaction must not keep its locks.
-            "idle_in_transaction_session_timeout": 5_000,
+            "idle_in_transaction_session_timeout": round(IDLE_LIMIT * 1000),
             # An acknowledged outcome is not forgotten by a crash, whatever the server's default.
             "synchronous_commit": "on",
         }.items()
