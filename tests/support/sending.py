@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from rollcall_events.inbox import commit
+from rollcall_events.inbox import send_all
 from rollcall_events.postgres import Wire
 from rollcall_service import leasing, ledger
 from rollcall_service.ledger import Delivery, Message, Owed
@@ -78,7 +78,7 @@ def owe(engine: Engine, *messages: str) -> None:
 def store(engine: Engine, owed: Owed) -> None:
     """In a transaction, as a batch is."""
     with Wire(engine, ledger.PREPARE) as wire:
-        commit(wire, [("BEGIN", ()), *owed.adding(), ("COMMIT", ())])
+        send_all(wire, [("BEGIN", ()), *owed.adding(), ("COMMIT", ())])
 
 
 def cause() -> Any:

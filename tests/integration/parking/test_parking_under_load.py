@@ -1,9 +1,12 @@
 """Held sequences that grow while they run, and handlers that fail for many."""
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+import pytest
 from integration.parking.cases import (
     PARTITIONS,
     Case,
@@ -12,6 +15,8 @@ from integration.parking.cases import (
     create,
     handlers_with,
     names,
+    neighbour,
+    only,
     update,
 )
 from sqlalchemy import Engine, text
@@ -25,23 +30,78 @@ from rollcall_events import (
 from rollcall_events.parking_guard import MOST
 
 
-def test_a_record_that_comes_while_the_sequence_runs_waits_for_it(
+@contextmanager
+def running(case: Case, group: Subscription, key: str) -> Iterator[Future[parking.Run]]:
+    """Run the sequence. Its first handler waits as long as this lasts."""
+    case.trouble["bad"] = "SELECT pg_advisory_xact_lock(1)"
+    with case.store.connect() as look, ThreadPoolExecutor() as pool:
+        look.execute(text("SELECT pg_advisory_lock(1)"))
+        try:
+            run = pool.submit(parking.redrive, case.store, group, key, PARTITIONS)
+            eventually(lambda: waiting(case.store) == 1)
+            yield run
+        finally:
+            look.execute(text("SELECT pg_advisory_unlock(1)"))
+
+
+def test_a_record_that_comes_while_the_sequence_runs_is_run_last(
     kafka_settings: KafkaSettings, case: Case, group: Subscription
 ) -> None:
-    with consuming(kafka_settings, case.store, group), case.store.connect() as look:
+    with consuming(kafka_settings, case.store, group):
         key = case.parked("bad", "behind it", cause=ValueError("cannot"))
-        # Its handler waits for a lock that the test has; the run has the sequence's meanwhile.
-        case.trouble["bad"] = "SELECT pg_advisory_xact_lock(1)"
-        look.execute(text("SELECT pg_advisory_lock(1)"))
-        run = threading.Thread(target=parking.redrive, args=(case.store, group, key, PARTITIONS))
-        run.start()
-        eventually(lambda: waiting(case.store) == 1)
-        update(case.publisher, key, "meanwhile")
-        eventually(lambda: waiting(case.store) == 2)
-        look.execute(text("SELECT pg_advisory_unlock(1)"))
-        run.join()
-        eventually(lambda: names(case.store, key) == ["0", "bad", "behind it", "meanwhile"])
+        with running(case, group, key) as run:
+            update(case.publisher, key, "meanwhile", "and this")
+            eventually(lambda: counted(case.store) == (1, 4))
+        assert (run.result().left, run.result().outcome.applied) == (0, 4)
+        update(case.publisher, key, "after")
+        everything = ["0", "bad", "behind it", "meanwhile", "and this", "after"]
+        eventually(lambda: names(case.store, key) == everything)
         assert counted(case.store) == (0, 0)
+
+
+def test_one_that_comes_meanwhile_and_fails_stays_alone(
+    kafka_settings: KafkaSettings, case: Case, group: Subscription
+) -> None:
+    with consuming(kafka_settings, case.store, group):
+        key = case.parked("bad", "behind it", cause=ValueError("cannot"))
+        case.trouble["meanwhile"] = ValueError("cannot either")
+        with running(case, group, key) as run:
+            update(case.publisher, key, "meanwhile", "behind that")
+            eventually(lambda: counted(case.store) == (1, 4))
+        assert (run.result().left, run.result().outcome.applied) == (2, 2)
+        assert names(case.store, key) == ["0", "bad", "behind it"]
+        found = only(case.store, case.topic)
+        assert (found.position.offset, found.reason, found.held) == (3, "ValueError", 1)
+        case.trouble.clear()
+        assert parking.redrive(case.store, group, key, PARTITIONS).left == 0
+        assert names(case.store, key)[3:] == ["meanwhile", "behind that"]
+
+
+def test_a_sequence_that_runs_holds_up_nobody(
+    kafka_settings: KafkaSettings, case: Case, group: Subscription
+) -> None:
+    with consuming(kafka_settings, case.store, group) as consumer:
+        key = case.parked("bad", "behind it", cause=ValueError("cannot"))
+        with running(case, group, key):
+            update(case.publisher, key, "meanwhile")
+            beside = create(case.publisher, "beside", neighbour(key))
+            eventually(lambda: names(case.store, beside) == ["beside"], within=2)
+            assert waiting(case.store) == 1
+            eventually(consumer.ready)
+
+
+def test_two_runs_of_a_sequence_wait_for_each_other(
+    kafka_settings: KafkaSettings, case: Case, group: Subscription
+) -> None:
+    with consuming(kafka_settings, case.store, group), ThreadPoolExecutor() as pool:
+        key = case.parked("bad", "behind it", cause=ValueError("cannot"))
+        with running(case, group, key) as run:
+            other = pool.submit(parking.redrive, case.store, group, key, PARTITIONS)
+            eventually(lambda: waiting(case.store) == 2)
+        assert run.result().left == 0
+        with pytest.raises(parking.NotParked):
+            other.result()
+        assert names(case.store, key) == ["0", "bad", "behind it"]
 
 
 def waiting(store: Engine) -> int:

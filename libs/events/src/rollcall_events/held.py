@@ -1,7 +1,8 @@
 """Held sequences in the group's schema: statements that park, hold, lock and let go.
 
-The row of a sequence is its lock: whoever holds one more record, or runs what is held, takes it
-first, and only a statement after that reads.
+The row of a sequence is its lock. Whoever runs it has it FOR NO KEY UPDATE, so nobody else does.
+Whoever holds one more record shares it meanwhile, FOR KEY SHARE: the sequence will not end without
+that record. For its end it is taken FOR UPDATE. Only a statement after the lock reads.
 """
 
 import base64
@@ -16,7 +17,7 @@ from rollcall_events.subscription import Statement
 
 PREPARE = """
 PREPARE lock_held (uuid[]) AS
-  SELECT 1 FROM parked WHERE key = ANY ($1) ORDER BY key FOR NO KEY UPDATE;
+  SELECT 1 FROM parked WHERE key = ANY ($1) ORDER BY key FOR KEY SHARE;
 PREPARE hold (int[], bigint[], uuid[], uuid[], text[], bytea[], bytea[], bigint[]) AS
   INSERT INTO held (partition, "offset", key, event_id, type, value, headers, timestamp_ms)
   SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING;
@@ -26,9 +27,12 @@ PREPARE park (uuid[], int[], bigint[], text[], text[]) AS
   ON CONFLICT (key) DO UPDATE SET partition = excluded.partition, "offset" = excluded."offset",
     reason = excluded.reason, stack = excluded.stack, tried_at = now(),
     attempts = CASE WHEN p."offset" = excluded."offset" THEN p.attempts + 1 ELSE 1 END;
-PREPARE load_held (uuid) AS
+PREPARE run_held (uuid) AS
+  SELECT partition, "offset" FROM parked WHERE key = $1 FOR NO KEY UPDATE;
+PREPARE end_held (uuid) AS SELECT 1 FROM parked WHERE key = $1 FOR UPDATE;
+PREPARE load_held (uuid, bigint) AS
   SELECT partition, "offset", value, headers, timestamp_ms FROM held
-  WHERE key = $1 ORDER BY partition, "offset";
+  WHERE key = $1 AND "offset" >= $2 ORDER BY partition, "offset";
 PREPARE let_go (int[], bigint[]) AS
   DELETE FROM held h USING unnest($1, $2) AS v (partition, "offset")
   WHERE h.partition = v.partition AND h."offset" = v."offset";

@@ -70,7 +70,7 @@ def apply(
     folded = fold(decoded, known, failures, outcome)
     processing = Processing(subscription.group)
     statements = handle(wire, subscription, folded, processing, deadline)
-    commit(
+    send_all(
         wire,
         [
             *statements,
@@ -162,7 +162,7 @@ def _begin(
     if {int(row.name): int(row.value) for row in rows if row.kind == "offset"} != starts:
         raise StaleOwner
     known = known_by(rows)
-    if known.held:  # perhaps not any more, once whoever runs them lets go of them
+    if known.held:  # perhaps not any more, once whoever ran them has ended them
         known = known_by(wire.send("EXECUTE lock_held (%s); " + KNOW, (array(known.held), *asked)))
     return known
 
@@ -248,7 +248,7 @@ def _advancing(subscription: Subscription, records: Sequence[RawRecord]) -> Iter
         yield "SELECT pg_notify(%s, %s)", (subscription.schema, payload)
 
 
-def commit(wire: Wire, statements: Sequence[Statement]) -> None:
+def send_all(wire: Wire, statements: Sequence[Statement]) -> None:
     """Send them all in one message."""
     parameters = [parameter for _, given in statements for parameter in given]
     wire.send("; ".join(statement for statement, _ in statements), parameters)

@@ -1,7 +1,8 @@
 """What operators do with held sequences: look, run them again, or discard the record that failed.
 
 Any process may do it, whichever replica holds the partition. A sequence runs in the order of its
-records, in one transaction, under the lock that the consumer takes to hold one more.
+records, in one transaction. The consumer does not wait for it, and may hold more of them meanwhile:
+these are run last, under a lock that it waits for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +16,17 @@ from sqlalchemy import Connection, Engine, text
 from rollcall_events.codec import RawRecord
 from rollcall_events.deadline import HANDLER_DEADLINE, Deadline, watching
 from rollcall_events.envelope import Position
-from rollcall_events.folding import Failure, HandlerFailed, Outcome, decode_all, fold
+from rollcall_events.folding import Failure, HandlerFailed, Held, Outcome, decode_all, fold
 from rollcall_events.held import holding, letting_go, record_of
 from rollcall_events.inbox import (
     COMMIT,
     KNOW,
     asking,
-    commit,
     connect,
     handle,
     known_by,
     remembering,
+    send_all,
 )
 from rollcall_events.postgres import Wire, may_be_the_record
 from rollcall_events.subscription import Statement, Subscription
@@ -160,7 +161,7 @@ class _Sequence:
         while True:
             with self._begun(discarded) as (wire, records):
                 try:
-                    return self._apply(wire, records, failures, self._last)
+                    return self._apply(wire, records, failures)
                 except HandlerFailed as failed:
                     failures[failed.record.position] = failed.failure
                     continue
@@ -168,25 +169,27 @@ class _Sequence:
                     if not may_be_the_record(raised):
                         raise
                     error = raised
-            record, failure = self._first_to_fail(records, discarded, failures, error)
+            record, failure = self._first_to_fail(discarded, failures, error)
             if record.position in failures:
                 raise error
             failures[record.position] = failure
 
     def _first_to_fail(
         self,
-        records: Sequence[RawRecord],
         discarded: _Discard | None,
         failures: Mapping[Position, Failure],
         error: Exception,
     ) -> tuple[RawRecord, Failure]:
         """By halving: all before it can be done together."""
-        good, bad = 0, len(records)
+        with self._begun(discarded) as (_, records):
+            good, bad = 0, len(records)
+        untold = Outcome(), Processing(self._subscription.group)
         while bad - good > 1:
             middle = (good + bad) // 2
             with self._begun(discarded) as (wire, _):
                 try:
-                    self._apply(wire, records[:middle], failures, (_ROLLBACK, ()))
+                    statements, _ = self._handle(wire, records[:middle], failures, *untold)
+                    send_all(wire, statements)
                     good = middle
                 except HandlerFailed as failed:
                     return failed.record, failed.failure
@@ -201,7 +204,7 @@ class _Sequence:
         """Lock the sequence, and read its records. In a session of its own each time: one in which
         a handler took too long may have ended."""
         with connect(self._engine, self._subscription) as wire:
-            rows = wire.send(_LOCK, (self._key,))
+            rows = wire.send(_BEGIN, (self._key,))
             failed = [Position(self._subscription.topic, r.partition, r.offset) for r in rows]
             if not failed:
                 raise NotParked(f"nothing of {self._key} is held")
@@ -210,39 +213,52 @@ class _Sequence:
                     raise NotParked("another record is the one that failed: look again")
                 place = (discarded.position.partition, discarded.position.offset, discarded.reason)
                 wire.send(_DISCARD.format(discards=self._subscription.discards), place)
-            rows = wire.send("EXECUTE load_held (%s)", (self._key,))
-            yield wire, [record_of(self._subscription.topic, self._key, row) for row in rows]
+            yield wire, self._load(wire, "EXECUTE load_held (%s, 0)", self._key)
+
+    def _load(self, wire: Wire, statement: str, *parameters: str | int) -> Sequence[RawRecord]:
+        rows = wire.send(statement, parameters)
+        return [record_of(self._subscription.topic, self._key, row) for row in rows]
 
     def _apply(
+        self, wire: Wire, records: Sequence[RawRecord], failures: Mapping[Position, Failure]
+    ) -> Run:
+        outcome, processing = Outcome(), Processing(self._subscription.group)
+        statements, held = self._handle(wire, records, failures, outcome, processing)
+        if not held:
+            more = self._load(wire, _END, self._key, self._key, records[-1].offset + 1)
+            if more:
+                send_all(wire, statements)
+                statements, held = self._handle(wire, more, failures, outcome, processing)
+        ending = [] if held else [("EXECUTE unpark (%s)", (self._key,))]
+        send_all(wire, [*statements, *ending, self._last])
+        if self._last is COMMIT:
+            processing.committed()
+        return Run(outcome, len(held), next((h.failure for h in held), None))
+
+    def _handle(
         self,
         wire: Wire,
         records: Sequence[RawRecord],
         failures: Mapping[Position, Failure],
-        last: Statement,
-    ) -> Run:
-        outcome = Outcome()
+        outcome: Outcome,
+        processing: Processing,
+    ) -> tuple[Sequence[Statement], Sequence[Held]]:
+        """What is to be sent of records once they are handled, and those that stay held."""
         decoded = decode_all(self._subscription, records, self._partitions, outcome)
         starts = {records[0].partition: records[0].offset}
         asked = asking(self._subscription.topic, starts, decoded)
         known = replace(known_by(wire.send(KNOW, asked)), held=frozenset())
         folded = fold(decoded, known, failures, outcome)
-        processing = Processing(self._subscription.group)
         statements = handle(wire, self._subscription, folded, processing, self._deadline)
         left = {held.record.position for held in folded.held}
         done = [record for record in records if record.position not in left]
-        ending = holding(folded) if left else [("EXECUTE unpark (%s)", (self._key,))]
-        commit(wire, [*statements, *remembering(folded), letting_go(done), *ending, last])
-        if last is COMMIT:
-            processing.committed()
-        failure = next((h.failure for h in folded.held), None)
-        return Run(outcome, len(left), failure)
+        sent = [*statements, *remembering(folded), letting_go(done), *holding(folded)]
+        return sent, folded.held
 
 
 _ROLLBACK = "ROLLBACK"
-_LOCK = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED;"
-    ' SELECT partition, "offset" FROM parked WHERE key = %s FOR UPDATE'
-)
+_END = "EXECUTE end_held (%s); EXECUTE load_held (%s, %s)"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE run_held (%s)"
 _DISCARD = (
     'INSERT INTO {discards} (partition, "offset", reason) VALUES (%s, %s, %s)'
     " ON CONFLICT DO NOTHING"
