@@ -185,4 +185,5 @@ def test_what_is_no_address_fails_for_good(recipient: str) -> None:
 def test_a_domain_goes_in_its_ascii_form() -> None:
     assert recipient_address("ada@bücher.example").addr_spec == "ada@xn--bcher-kva.example"
     assert recipient_address("ada@straße.example").addr_spec == "ada@xn--strae-oqa.example"
+    assert recipient_address("ada@mail_1.example").addr_spec == "ada@mail_1.example"
     assert recipient_address("jürgen@example.com").addr_spec == "jürgen@example.com"

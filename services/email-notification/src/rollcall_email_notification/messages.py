@@ -63,7 +63,9 @@ def recipient_address(value: str) -> Address:
     part before it may be beyond ASCII (RFC 6531), and then the server decides. Raises Permanent."""
     local, _, domain = value.rpartition("@")
     try:
-        ascii_domain = idna.encode(domain, uts46=True).decode("ascii")
+        # Python's own codec only looks at the length of labels, where all are ASCII.
+        encoded = domain.encode("idna") if domain.isascii() else idna.encode(domain, uts46=True)
+        ascii_domain = encoded.decode()
         # Its grammar knows ASCII only, so anything beyond stands in as a letter.
         Address(addr_spec=f"{re.sub(_BEYOND_ASCII, 'x', local)}@{ascii_domain}")
     except (ValueError, IndexError, MessageError):  # defects and UnicodeErrors are ValueErrors
