@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 # Seconds for one handler; longer than Postgres's statement_timeout, which says what took so long.
+# One that returns, but sent Postgres nothing for nearly IDLE_LIMIT, has taken too long as well.
 HANDLER_DEADLINE = 40.0
 _LOOK = 0.1  # seconds between looks
 
