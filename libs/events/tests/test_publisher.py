@@ -1,86 +1,41 @@
-"""Whether the log is there, judged by what is acknowledged. The client is a stand-in, since no
-broker of ours takes nothing for one of its partitions alone."""
+"""What counts as an acknowledgement."""
 
-import time
-from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future
 
 import pytest
+from confluent_kafka import KafkaError, Message
 
-from rollcall.users.v1 import events_pb2 as pb
-from rollcall_events import KafkaSettings, LogUnavailable, Publisher, publisher
-from rollcall_events.ids import uuid7
-
-PERSON = pb.Person(email="ada@example.com", name="Ada")
+from rollcall_events import NotAcknowledged, Position, Recorded
+from rollcall_events.publisher import resolve
 
 
-class Acknowledgement:
-    def offset(self) -> int:
-        return 0
-
-    def partition(self) -> int:
-        return 0
-
-    def topic(self) -> str:
-        return "users"
-
-    def timestamp(self) -> tuple[int, int]:
-        return (1, 0)
+def told(error: KafkaError | None, message: Message) -> Future[Recorded]:
+    future: Future[Recorded] = Future()
+    resolve(future, error, message)
+    return future
 
 
-class Client:
-    """Acknowledges nothing by itself. sent: what acknowledges each, in the order of sending."""
-
-    def __init__(self) -> None:
-        self.sent: list[Callable[[], None]] = []
-
-    def produce(self, topic: str, *, on_delivery: Any, **record: Any) -> None:
-        self.sent.append(lambda: on_delivery(None, Acknowledgement()))
+def test_a_place_in_the_log_is_an_acknowledgement() -> None:
+    report = Message(topic="users", partition=3, offset=0, timestamp=(2, 1_000))
+    recorded = told(None, report).result(0)
+    assert recorded.position == Position("users", 3, 0)
+    assert recorded.recorded_at.timestamp() == 1
 
 
-class Publishing(Publisher):
-    def _connect(self) -> Any:
-        self.client = Client()
-        return self.client
-
-    def send(self) -> Callable[[], None]:
-        self.publish(pb.UserCreatedEvent(user_id=uuid7(), person=PERSON))
-        return self.client.sent[-1]
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    return now
+@pytest.mark.parametrize(
+    "report",
+    [
+        Message(topic="users", partition=3, timestamp=(2, 1_000)),
+        Message(topic="users", partition=3, offset=-1001, timestamp=(2, 1_000)),
+    ],
+)
+def test_a_delivery_without_a_place_is_none(report: Message) -> None:
+    """After a kill -9 of Kafka the client reported an event so that was not in the log."""
+    with pytest.raises(NotAcknowledged):
+        told(None, report).result(0)
 
 
-@pytest.fixture
-def publishing() -> Publishing:
-    return Publishing(KafkaSettings("127.0.0.1:1"), "users", "/services/test")
-
-
-def test_what_is_long_not_acknowledged_says_that_the_log_is_away(
-    publishing: Publishing, clock: list[float]
-) -> None:
-    acknowledge = publishing.send()
-    clock[0] += publisher.STALLED_AFTER
-    assert publishing.available
-    clock[0] += 0.1
-    assert not publishing.available
-    with pytest.raises(LogUnavailable):
-        publishing.send()
-    acknowledge()
-    assert publishing.available
-
-
-def test_a_partition_that_takes_nothing_does_not_stop_the_others(
-    publishing: Publishing, clock: list[float]
-) -> None:
-    publishing.send()  # to the one that does not
-    for _ in range(20):
-        clock[0] += 1.0
-        publishing.send()()
-        assert publishing.available
-    clock[0] += publisher.STALLED_AFTER + 0.1
-    assert not publishing.available
+def test_an_error_is_none() -> None:
+    report = Message(topic="users", partition=3, offset=7, timestamp=(2, 1_000))
+    with pytest.raises(NotAcknowledged):
+        told(KafkaError(KafkaError._MSG_TIMED_OUT), report).result(0)

@@ -83,8 +83,8 @@ class Publisher:
     @property
     def available(self) -> bool:
         """False while no broker is known to answer, or an acknowledgement is long overdue and none
-        has come since; turns true by itself when one answers. One partition that takes nothing
-        does not stop the others, while they are written to."""
+        has come since; turns true by itself when one comes, or what waits is given up. So one
+        partition that takes nothing does not stop the others, while they are written to."""
         with self._lock:
             oldest = next(iter(self._in_flight.values()), None)
         if oldest is None:
