@@ -128,7 +128,7 @@ class Coalescer:
             return await self._alone(command, deadline)
         except Failure as second:
             told = second.code not in _TELLS_NOTHING or (second.in_doubt and second.reason)
-            itself = first.reason == "OUTCOME_UNKNOWN" and second.reason == "IN_FLIGHT"
+            itself = first.reason != "IN_FLIGHT" and second.reason == "IN_FLIGHT"
             raise second if (told and not itself) or not first.in_doubt else first from None
 
     def _together(
@@ -208,7 +208,7 @@ class Coalescer:
         return state is grpc.ChannelConnectivity.READY, self._connections
 
     def _perhaps_sent(self, before: tuple[bool, int]) -> bool:
-        """Whether anybody was there since then: also who came and died."""
+        """Whether anybody was there since then: also who came and died, as far as was seen."""
         return before[0] or self._reached() != before
 
     async def _watch(self) -> None:
