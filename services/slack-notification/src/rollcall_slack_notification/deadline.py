@@ -1,7 +1,8 @@
-"""Slack's client with an end to all that is done for a message, however slowly answers drip.
+"""Slack's client with an end to all that is asked for a message, however slowly answers drip.
 
 The SDK has a timeout for each operation of a socket, and none for a call. So it is given
-connections that are cut at the deadline of the thread that makes them.
+connections that are cut at the deadline of the thread that makes them. Until one is made, also by
+a proxy, the SDK's own timeout has to do.
 """
 
 import contextlib
