@@ -19,7 +19,7 @@ USER = "018f0000-0000-7000-8000-000000000001"
 class NoWire:
     """For a group that asks Postgres nothing."""
 
-    def check_idle(self) -> None:
+    def keep(self) -> None:
         pass
 
 

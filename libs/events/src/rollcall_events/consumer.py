@@ -263,7 +263,7 @@ class Consumer:
                     continue
                 self._about_to_park(failed.record, failed.failure)
                 failures[failed.record.position] = failed.failure
-                # All before it, and it; the rest is tried as a whole then.
+                # All before it, and it; more and more of the rest then.
                 size = 1 + next(i for i, r in enumerate(records) if r is failed.record)
             except Exception as error:  # noqa: BLE001  (of whatever writes for many records)
                 size = self._smaller(session, records, failures, error)

@@ -6,6 +6,8 @@ in the meantime. Beside what handlers send it takes two messages to Postgres.
 """
 
 import json
+import math
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -33,11 +35,16 @@ from rollcall_events.subscription import Rejection, Statement, Subscription
 from rollcall_events.tracing import Processing
 
 NO_DEADLINE = nullcontext()
+TOGETHER = 15.0  # seconds for the handlers of a transaction, which holds its partitions' offsets
 NO_FAILURES: Mapping[Position, Failure] = {}
 
 
 class StaleOwner(Exception):
     """Another consumer has moved the partition's offset: nothing of this batch may stay."""
+
+
+class TooSlowTogether(Exception):
+    """The handlers of several records took too long, and perhaps none of them by itself."""
 
 
 def connect(engine: Engine, subscription: Subscription) -> Wire:
@@ -69,7 +76,7 @@ def apply(
     known = _begin(wire, subscription.topic, starts, decoded)
     folded = fold(decoded, known, failures, outcome)
     processing = Processing(subscription.group)
-    statements = handle(wire, subscription, folded, processing, deadline)
+    statements = handle(wire, subscription, folded, processing, deadline, TOGETHER)
     send_all(
         wire,
         [
@@ -90,26 +97,31 @@ def handle(
     folded: Folded,
     processing: Processing,
     deadline: AbstractContextManager[None] = NO_DEADLINE,
+    within: float = math.inf,
 ) -> Sequence[Statement]:
-    """Run the handlers. Returns what is left to be sent. Raises IdleInTransactionSessionTimeout
-    where they take too long together: what they did is lost then, or would be."""
+    """Run the handlers. Returns what is left to be sent. Raises TooSlowTogether where so many
+    seconds have passed before the last of several, and IdleInTransactionSessionTimeout where it
+    took too long to make what is left."""
     handlers = subscription.handlers
     handled = [(record, event) for record, event in folded.events if event.type in handlers]
     if not handled and not folded.rejections:
         return ()
     transaction = subscription.begin(wire, [event for _, event in handled])
-    for record, event in handled:
+    ends = time.monotonic() + within
+    for number, (record, event) in enumerate(handled):
+        if number and time.monotonic() > ends:
+            raise TooSlowTogether
         try:
             with deadline, processing.handling(event):
                 handlers[event.type](event, transaction)
+            wire.keep()
         except Exception as error:  # whatever a handler raises is its record's trouble, but for:
-            if not may_be_the_record(error):
-                wire.check_idle()
+            cause = error if may_be_the_record(error) else wire.idled()
+            if cause is None:
                 raise
-            raise HandlerFailed(record, Failure.of(error)) from error
-        wire.check_idle()
+            raise HandlerFailed(record, Failure.of(cause)) from cause
     statements = subscription.end(transaction, folded.rejections)
-    wire.check_idle()
+    wire.keep()
     return statements
 
 

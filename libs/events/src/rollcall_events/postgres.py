@@ -26,7 +26,7 @@ STORE_ERRORS = (SQLAlchemyError, psycopg2.Error)
 # stalls in one must not keep its locks. Who is near that gives up by itself, because a session that
 # was ended looks as if Postgres were away.
 IDLE_LIMIT = 5.0
-_NEAR = 0.8 * IDLE_LIMIT
+_NEAR, _SHORT = 0.8 * IDLE_LIMIT, 0.1 * IDLE_LIMIT
 
 _READ_ONLY = "25006"  # what a demoted primary says in a switchover
 _LIMIT_EXCEEDED = "54"  # class of SQLSTATE: the record's own trouble
@@ -100,12 +100,21 @@ class Wire:
         self._answered()
         return self._cursor.fetchall() if self._cursor.description else []
 
-    def check_idle(self) -> None:
-        """Raises IdleInTransactionSessionTimeout if a transaction here has waited for so long since
-        Postgres answered that its session has ended, or is about to."""
+    def keep(self) -> None:
+        """Between two steps of a transaction: have its session go on, however many of them ask
+        nothing of Postgres. Raises IdleInTransactionSessionTimeout if one step took so long that it
+        has ended, or is about to."""
+        if (idled := self.idled()) is not None:
+            raise idled
+        if time.monotonic() - self._answered_at > _SHORT:
+            self.send("SELECT 1")
+
+    def idled(self) -> IdleInTransactionSessionTimeout | None:
+        """What Postgres has ended the session for, or is about to, if it has."""
         idle = time.monotonic() - self._answered_at
-        if idle > _NEAR:
-            raise IdleInTransactionSessionTimeout(f"no statement for {idle:.1f} s")
+        if idle <= _NEAR:
+            return None
+        return IdleInTransactionSessionTimeout(f"no statement for {idle:.1f} s")
 
     def _answered(self, *_: object) -> None:
         self._answered_at = time.monotonic()

@@ -38,7 +38,8 @@ def _nothing(transaction: Any, rejections: Sequence[Rejection]) -> Sequence[Stat
 class Subscription:
     """How a group folds a topic into its schema.
 
-    handlers: event type → handler; other known types pass by. begin: makes the transaction that
+    handlers: event type → handler; other known types pass by. The record of one that raises, or
+    asks Postgres nothing for 4 s (of IDLE_LIMIT), is parked. begin: makes the transaction that
     handlers see from the session and the events that they will get (SQLAlchemy's connection by
     default); neither it nor `end` is called for a batch without any, and without a rejection. end:
     is told what was rejected, and what it returns is sent together with the commit. prepare:
