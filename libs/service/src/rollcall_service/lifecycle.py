@@ -6,7 +6,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 log = logging.getLogger(__name__)
@@ -23,10 +25,12 @@ def run(components: Sequence[Component]) -> int:
 
     Components start in order and stop in reverse, each whatever became of the others.
     """
-    wake, broken = threading.Event(), threading.Event()
+    # An Event that a signal's handler sets may be locked by the very thread that it interrupts.
+    asked: SimpleQueue[int] = SimpleQueue()
+    broken = threading.Event()
     threading.excepthook = partial(_thread_ended, broken)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: wake.set())
+        signal.signal(number, lambda number, _: asked.put(number))
     started: list[Component] = []
     try:
         for component in components:
@@ -34,7 +38,7 @@ def run(components: Sequence[Component]) -> int:
             started.append(component)
         log.info("started")
         _collect_rarely()
-        while not wake.wait(0.5):
+        while not _any(asked, within=0.5):
             if broken.is_set() or any(_failed(c) for c in started):
                 return 1
         return 0
@@ -52,6 +56,13 @@ def main(build: Callable[[], Sequence[Component]]) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     return run(components)
+
+
+def _any(asked: SimpleQueue[int], within: float) -> bool:
+    with suppress(Empty):
+        asked.get(timeout=within)
+        return True
+    return False
 
 
 def _collect_rarely() -> None:
