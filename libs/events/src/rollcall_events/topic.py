@@ -49,7 +49,7 @@ def _create(admin: AdminClient, name: str) -> None:
     config = _CONFIG | ({"min.insync.replicas": "2"} if replicas == 3 else {})
     new = NewTopic(name, num_partitions=PARTITIONS, replication_factor=replicas, config=config)
     try:
-        admin.create_topics([new], operation_timeout=10)[name].result(10)
+        admin.create_topics([new], operation_timeout=5, request_timeout=8)[name].result(10)
         log.info("topic made", extra={"topic": name, "partitions": PARTITIONS})
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
