@@ -104,10 +104,11 @@ class Wire:
         """Between two steps of a transaction: have its session go on, however many of them ask
         nothing of Postgres. Raises IdleInTransactionSessionTimeout if one step took so long that it
         has ended, or is about to."""
+        if time.monotonic() - self._answered_at <= _SHORT:
+            return
         if (idled := self.idled()) is not None:
             raise idled
-        if time.monotonic() - self._answered_at > _SHORT:
-            self.send("SELECT 1")
+        self.send("SELECT 1")
 
     def idled(self) -> IdleInTransactionSessionTimeout | None:
         """What Postgres has ended the session for, or is about to, if it has."""

@@ -17,11 +17,12 @@ STATUS = {pb.USER_STATUS_ACTIVE: "active", pb.USER_STATUS_SUSPENDED: "suspended"
 def changes(before: Aggregate, after: Aggregate) -> list[dict[str, Any]]:
     """The fields that differ; a field that did not exist before, or does not any more, is null."""
     old, new = _told(before), _told(after)
-    differing = [
-        {"field": name, "old": _json(name, old.get(name)), "new": _json(name, new.get(name))}
-        for name in (_USER_FIELDS if isinstance(after, User) else _ROLE_FIELDS)
-        if not _same(name, old.get(name), new.get(name))
-    ]
+    differing = []
+    for name in _USER_FIELDS if isinstance(after, User) else _ROLE_FIELDS:
+        one: Any = old.get(name)
+        other: Any = new.get(name)
+        if one is not other and not (one == other and (name != "attributes" or same(one, other))):
+            differing.append({"field": name, "old": _json(name, one), "new": _json(name, other)})
     if isinstance(before, User) and isinstance(after, User) and before.roles != after.roles:
         differing += _role_changes(before, after)
     return differing
@@ -29,10 +30,6 @@ def changes(before: Aggregate, after: Aggregate) -> list[dict[str, Any]]:
 
 def _told(state: Aggregate) -> Mapping[str, Any]:
     return vars(state) if state.live else {}
-
-
-def _same(name: str, one: Any, other: Any) -> bool:
-    return same(one, other) if name == "attributes" else bool(one == other)
 
 
 def _json(name: str, value: Any) -> Any:

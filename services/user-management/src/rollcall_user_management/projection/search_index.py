@@ -16,7 +16,7 @@ from rollcall_user_management.settings import SCHEMA
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 1.0  # seconds between looks
+INTERVAL = 3.0  # seconds between looks
 ROWS = 3_000  # of the history, for a merge: each writes pages that have room for many more
 PREPARE = "SET gin_pending_list_limit = '32MB';"  # should no replica come to it
 
