@@ -15,7 +15,7 @@ from rollcall_events.ids import uuid7
 from rollcall_user_management.admission.transaction import Kept
 from rollcall_user_management.api.errors import status_of
 from rollcall_user_management.commands.lanes import Acknowledged
-from rollcall_user_management.commands.service import CommandService
+from rollcall_user_management.commands.service import CommandService, PlaceNotKnown
 from rollcall_user_management.commands.tickets import Ticket
 
 PLACE = Recorded(Position("users", 3, 7), datetime(2026, 1, 1, tzinfo=UTC))
@@ -44,7 +44,7 @@ async def handled(verdict: object, topic_id: str | None) -> commands_pb2.Command
 
 @pytest.mark.parametrize("verdict", [KEPT, ACKNOWLEDGED])
 def test_nobody_is_told_that_nothing_was_done(verdict: object) -> None:
-    with pytest.raises(Exception, match="starts") as refused:
+    with pytest.raises(PlaceNotKnown) as refused:
         asyncio.run(handled(verdict, None))
     code, status = status_of(refused.value)
     info = error_details_pb2.ErrorInfo()

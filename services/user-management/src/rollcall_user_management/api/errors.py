@@ -24,6 +24,7 @@ from rollcall_user_management.commands.service import (
     MAX_COMMANDS,
     Busy,
     InFlight,
+    PlaceNotKnown,
     StoreTooSlow,
     TooManyCommands,
 )
@@ -108,6 +109,9 @@ _PROBLEMS: Mapping[type[BaseException], Callable[..., Problem]] = {
         StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "this replica stalled; nothing was done"
     ),
     NotServing: lambda e: Problem(StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", f"{e}"),
+    PlaceNotKnown: lambda e: Problem(  # others may be asked, and it may have been done
+        StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "this replica starts; it was done"
+    ),
     StoreTooSlow: lambda e: Problem(  # not UNAVAILABLE: asking again at once would wait again
         StatusCode.DEADLINE_EXCEEDED,
         "STORE_UNAVAILABLE",

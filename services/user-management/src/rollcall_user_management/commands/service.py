@@ -20,7 +20,6 @@ from rollcall_user_management.commands.lanes import (
 )
 from rollcall_user_management.commands.tickets import Stage, Ticket
 from rollcall_user_management.commands.validation import validated
-from rollcall_user_management.readstore import NotServing
 
 DEADLINE = 8.0  # seconds for a command, less than the gateway waits
 PATIENCE = 1.5  # seconds for one attempt at Postgres, which takes milliseconds when it is well
@@ -35,6 +34,10 @@ class Busy(Exception):
 
 class InFlight(Exception):
     """An earlier command with the same id is admitted, and not known to be in the log."""
+
+
+class PlaceNotKnown(Exception):
+    """The event is in the log, and this replica, which starts, cannot say where yet."""
 
 
 class StoreTooSlow(Exception):
@@ -67,7 +70,7 @@ class CommandService:
 
         Raises InvalidFields, DomainError, CommandIdReused, EventTooLarge, LogUnavailable,
         LogNotSeen, StoreBehindLog, Stalled, StoreTooSlow, OutcomeUnknown, InFlight, Busy,
-        TooManyWaiting, NotServing, or the store's errors.
+        TooManyWaiting, PlaceNotKnown, or the store's errors.
         """
         command = validated(command)
         end = time.monotonic() + DEADLINE
@@ -184,5 +187,5 @@ class CommandService:
 
 def _with_position(answer: bytes, topic_id: str | None, recorded: Any) -> Outcome:
     if topic_id is None:
-        return NotServing("this replica starts")
+        return PlaceNotKnown()
     return acknowledged(answer, topic_id, recorded)
