@@ -89,6 +89,11 @@ def test_bodies(
     assert not memory.live
 
 
+PERMISSIONS = json.dumps(
+    {"name": "a", "permissions": ["\1"] * 201}
+).encode()  # nor is one looked at
+ROLE = UNKNOWN.replace("users", "roles")
+
 # method, path, headers, body, status, field
 REQUESTS = {
     "no route": ("GET", "/v1/nothing", {}, None, 404, None),
@@ -118,7 +123,7 @@ REQUESTS = {
     "unknown id": ("GET", UNKNOWN, {}, None, 404, None),
     "unknown id changed": ("PATCH", UNKNOWN, JSON, b"{}", 404, None),
     "unknown id deleted": ("DELETE", UNKNOWN, {}, None, 404, None),
-    "unknown role": ("GET", UNKNOWN.replace("users", "roles"), {}, None, 404, None),
+    "unknown role": ("GET", ROLE, {}, None, 404, None),
     "malformed id": ("GET", MALFORMED, {}, None, 422, "id"),
     "malformed id deleted": ("DELETE", MALFORMED, {}, None, 422, "id"),
     "id without hyphens": ("GET", "/v1/users/" + "0" * 32, {}, None, 422, "id"),
@@ -154,6 +159,8 @@ REQUESTS = {
         422,
         "permissions[0]",
     ),
+    "201 permissions": ("POST", "/v1/roles", JSON, PERMISSIONS, 422, "permissions"),
+    "201 permissions of a role": ("PATCH", ROLE, JSON, PERMISSIONS, 422, "permissions"),
     "unknown parameter": ("GET", "/v1/users?limit=3", {}, None, 400, "limit"),
     "parameter of no query": ("GET", UNKNOWN + "?when=now", {}, None, 400, "when"),
     "parameter of a command": ("DELETE", UNKNOWN + "?force=1", {}, None, 400, "force"),

@@ -13,7 +13,8 @@ HEAD_SECONDS = 20.0  # for them to arrive
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Ends connections whose request heads are too long or too slow, and says why as a problem."""
+    """Ends connections whose request heads are too long or too slow, and says why as a problem;
+    and those on which too much comes that is neither head nor body."""
 
     _in_head = True
     _unread = 0  # bytes since the request began, or since the last of its body
