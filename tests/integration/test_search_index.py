@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from e2e.waiting import eventually
 from integration.folded import fold, records
 from sqlalchemy import Engine, text
+from support.waiting import eventually
 
 from rollcall.users.v1 import events_pb2 as pb
 from rollcall_events.ids import uuid7
@@ -72,11 +72,11 @@ def test_the_projection_leaves_the_list_and_the_component_merges_it(
     index = SearchIndex(shared)
     index.start()
     try:
-        eventually(lambda: pages_in_list(store) == 0, within=20)
+        eventually(lambda: pages_in_list(store) == 0)
         assert found(store, "@example.com") == 2 * ROWS
         write(store, ROWS)
         assert pages_in_list(store) > 0
-        eventually(lambda: pages_in_list(store) == 0, within=20)
+        eventually(lambda: pages_in_list(store) == 0)
         assert found(store, "somebody") == ROWS
     finally:
         index.stop()
