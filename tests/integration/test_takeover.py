@@ -64,7 +64,8 @@ class Stage:
         }
         self.log: dict[int, list[RawRecord]] = {p: [] for p in range(PARTITIONS)}
         self.admitted: Counter[int] = Counter()  # of each user
-        self.stopping = threading.Event()
+        self.stopping = threading.Event()  # no further command
+        self.all_appended = threading.Event()
         self.judge = Judge(Publisher(KafkaSettings("127.0.0.1:1"), "users", "/services/t"), "topic")
         with first.begin() as connection:
             table.fill(connection, full_speed=True)
@@ -178,9 +179,11 @@ def test_take_overs_lose_no_settling_and_no_version(stage: Stage) -> None:
                 lambda: all(stage.admitted[n] > 1 for n in range(USERS)), within=_BEGUN_WITHIN
             )
             _flip(stage)
+            stage.stopping.set()
+            moves = sum(future.result(30) for future in work)
         finally:
             stage.stopping.set()
-        assert sum(future.result(30) for future in work) > 3
+            stage.all_appended.set()
         for future in folding:
             future.result(30)
     with stage.first.connect() as connection:
@@ -193,6 +196,7 @@ def test_take_overs_lose_no_settling_and_no_version(stage: Stage) -> None:
                 " FROM admissions GROUP BY key"
             )
         ).all()
+    assert moves > 3
     assert unsettled == 0
     assert len(versions) == USERS
     assert all(newest == count == distinct > 1 for _, newest, count, distinct in versions)
@@ -257,7 +261,7 @@ def _commands(stage: Stage, n: int) -> int:
 
 def _fold(stage: Stage, number: int) -> None:
     with stage.wire(number) as wire:
-        while stage.project(number, wire) or not stage.stopping.is_set():
+        while stage.project(number, wire) or not stage.all_appended.is_set():
             pass
 
 
