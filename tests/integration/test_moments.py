@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from integration.transactions import in_a_transaction
 from sqlalchemy import Engine
 from support.waiting import eventually
 
@@ -68,6 +69,18 @@ def test_what_was_acknowledged_before_the_moment_is_in_the_answer(
     finally:
         consumer.stop()
         publisher.stop()
+
+
+@pytest.mark.usefixtures("apache_kafka")
+def test_a_moment_after_the_mark_of_a_transaction_is_answered(
+    kafka_settings: KafkaSettings, consumer: Consumer, ask: Any
+) -> None:
+    in_a_transaction(kafka_settings, "users", b"no event, and the last of its partition")
+    consumer.start()
+    try:
+        eventually(lambda: _is_answered(ask), within=60)
+    finally:
+        consumer.stop()
 
 
 def _is_answered(ask: Any) -> bool:

@@ -19,7 +19,7 @@ from rollcall_events.codec import RawRecord, encode
 from rollcall_events.ids import uuid7
 from rollcall_events.inbox import apply, connect
 from rollcall_events.partitioner import partition_of
-from rollcall_events.session import load_offsets
+from rollcall_events.stored_offsets import load_offsets
 from rollcall_events.topic import Topic
 from rollcall_events.types import type_of
 from rollcall_user_management.domain.errors import NotFound

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer as Client
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import TopicPartition
 from integration.test_consuming import consuming, create, names, update
 from integration.test_consuming import publisher as publisher  # the fixtures
 from integration.test_consuming import store as store
+from integration.transactions import in_a_transaction
 from sqlalchemy import Engine
 from support.reasons import reasons
 from support.waiting import eventually
@@ -82,7 +83,7 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     key = create(publisher)
-    _in_a_transaction(settings, topic, b"no event, and the last record of the log")
+    in_a_transaction(settings, topic, b"no event, and the last record of the log")
     looked: list[float] = []
     look = Unfetched.look
 
@@ -112,11 +113,3 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
 def _came_to(consumer: Consumer) -> tuple[int, int]:
     events = consumer.status().events
     return events.get("applied", 0), events.get("rejected", 0)
-
-
-def _in_a_transaction(settings: KafkaSettings, topic: str, value: bytes) -> None:
-    producer = Producer(settings.common() | {"transactional.id": f"test-{topic}"})
-    producer.init_transactions(10)
-    producer.begin_transaction()
-    producer.produce(topic, value, b"nobody")
-    producer.commit_transaction(10)

@@ -50,7 +50,8 @@ def publish(settings: KafkaSettings) -> None:
 
 def consume(settings: KafkaSettings, group: str) -> None:
     """One record, and an offset. Raises KafkaException."""
-    client = Consumer(settings.consumer(group) | {"auto.offset.reset": "earliest"})
+    only_records = {"auto.offset.reset": "earliest", "enable.partition.eof": False}
+    client = Consumer(settings.consumer(group) | only_records)
     try:
         client.subscribe(["users"])
         message = client.poll(WAIT)

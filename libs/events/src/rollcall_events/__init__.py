@@ -11,8 +11,8 @@ from rollcall_events.envelope import Event, Position, Record, Recorded, Unpublis
 from rollcall_events.offsets import committed_offsets, log_ends
 from rollcall_events.pace import Pace
 from rollcall_events.publisher import LogUnavailable, NotAcknowledged, Publisher
-from rollcall_events.session import Refused
 from rollcall_events.settings import DELIVERY_TIMEOUT, KafkaSettings
+from rollcall_events.stored_offsets import Refused
 from rollcall_events.subscription import Handler, Rejection, Statement, Subscription
 from rollcall_events.topic import PARTITIONS, Topic, TopicUnavailable
 from rollcall_events.types import EVENT_TYPES, EventType, Lifecycle

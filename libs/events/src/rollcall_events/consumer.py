@@ -17,9 +17,10 @@ from rollcall_events.moments import Moments
 from rollcall_events.pace import Pace
 from rollcall_events.parking_guard import ParkingGuard, TooManyParked
 from rollcall_events.postgres import is_store_trouble, is_timeout, may_be_the_record
-from rollcall_events.session import Refused, Session, SessionOver, check_topic
+from rollcall_events.session import Session, SessionOver
 from rollcall_events.settings import KafkaSettings
 from rollcall_events.status import Reporter, Status
+from rollcall_events.stored_offsets import Refused, check_topic
 from rollcall_events.subscription import Subscription
 from rollcall_events.topic import Topic, TopicUnavailable, ensure_topic
 from rollcall_events.unfetched import Unfetched
@@ -182,7 +183,7 @@ class Consumer:
             limit = self._pace.limit(BATCHES * self._batch_size)
             session.fetch(limit, POLL_WAIT)
             self._polled_at = time.monotonic()
-            if session.in_hand:
+            if session.in_hand or session.marks:
                 session.gather(limit, self._gather_until)
                 records, began = len(session.in_hand), time.monotonic()
                 self._apply_in_hand(session, topic)
@@ -198,11 +199,12 @@ class Consumer:
         """Apply everything in hand; with Postgres away, wait for it and stay in the group."""
         began = time.monotonic()
         backoff = 0.0
-        while session.in_hand and not self._stopping.is_set():
+        while (session.in_hand or session.marks) and not self._stopping.is_set():
             try:
                 while len(session.in_hand) >= LARGE and self._apply_side_by_side(session, topic):
                     self._poll_if_due(session)
                 self._apply_or_split(session, topic)
+                session.move_over_marks()
             except Exception as error:
                 if not is_store_trouble(error):
                     raise
@@ -257,7 +259,7 @@ class Consumer:
         while session.in_hand and not self._stopping.is_set():
             records = session.in_hand[:size]
             try:
-                self._apply(session, topic, records, failures)
+                outcome = self._write(session, topic, records, self._writers[0], failures)
             except HandlerFailed as failed:
                 if self._took_too_long(session, failed.record, failed.__cause__):
                     continue
@@ -268,6 +270,8 @@ class Consumer:
             except Exception as error:  # noqa: BLE001  (of whatever writes for many records)
                 size = self._smaller(session, records, failures, error)
             else:
+                self._reporter.totals += outcome
+                session.applied(records)
                 del session.in_hand[: len(records)]
                 size = min(2 * size, self._batch_size)
                 self._poll_if_due(session)
@@ -319,16 +323,6 @@ class Consumer:
         self._guard.check(record.key, failure.reason)
         told = {"partition": record.partition, "offset": record.offset, "reason": failure.reason}
         log.error("a record cannot be handled and is parked", extra=told)
-
-    def _apply(
-        self,
-        session: Session,
-        topic: Topic,
-        records: Sequence[RawRecord],
-        failures: Mapping[Position, Failure],
-    ) -> None:
-        self._reporter.totals += self._write(session, topic, records, self._writers[0], failures)
-        session.applied(records)
 
     def _wait_for_store(self, session: Session, seconds: float, error: Exception) -> None:
         """Pause, and keep polling so that the group knows that this member lives."""

@@ -14,12 +14,13 @@ from typing import cast
 
 from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka import Consumer as Client
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from rollcall_events.codec import RawRecord
 from rollcall_events.commits import Commits
 from rollcall_events.lost import is_lost
 from rollcall_events.settings import KafkaSettings
+from rollcall_events.stored_offsets import Refused, load_offsets, move_over
 from rollcall_events.topic import Topic
 from rollcall_events.unfetched import Unfetched, fetched_next
 
@@ -31,10 +32,6 @@ _ASK_AGAIN = 30.0  # seconds, where not all ends were answered in time
 COMMIT_INTERVAL = 0.5  # seconds; Kafka's committed offsets only serve lag metrics
 
 
-class Refused(Exception):
-    """The stored offsets are of another log. The message says of which, and nothing is consumed."""
-
-
 class SessionOver(Exception):
     """The membership has to begin anew. `fatal`: the client is dead, and so is the process."""
 
@@ -44,9 +41,11 @@ class SessionOver(Exception):
 
 
 class Session:
-    """positions: partition held → next offset. in_hand: fetched and not yet applied.
-    verify: called with the topic between reading stored offsets and using them; what it raises
-    ends the session. unfetched: of this group's sessions, one after the other."""
+    """positions: partition held → next offset. in_hand: fetched and not yet applied. marks:
+    partition → where its log ends behind what is no record: a transaction's marks, and whatever one
+    that was aborted has left. verify: called with the topic between reading stored offsets and
+    using them; what it raises ends the session. unfetched: of this group's sessions, one after the
+    other."""
 
     def __init__(
         self,
@@ -59,6 +58,7 @@ class Session:
     ):
         self.positions: dict[int, int] = {}
         self.in_hand: list[RawRecord] = []
+        self.marks: dict[int, int] = {}
         self._topic = topic
         self._engine = engine
         self._verify = verify
@@ -124,6 +124,15 @@ class Session:
     def applied(self, records: Sequence[RawRecord]) -> None:
         """Note what is in the store for good; `commit_if_due` tells Kafka."""
         self.positions |= {record.partition: record.offset + 1 for record in records}
+        self.marks = {p: end for p, end in self.marks.items() if end > self.positions[p]}
+
+    def move_over_marks(self) -> None:
+        """Once nothing is in hand, move the stored offsets over the marks behind them: whoever
+        waits for the log's end waits for that. Raises StaleOwner, or the store's errors."""
+        if self.marks and not self.in_hand:
+            move_over(self._engine, self._topic, self.positions, self.marks)
+            self.positions |= self.marks
+            self.marks = {}
 
     def commit_if_due(self) -> None:
         if time.monotonic() - self._committed_at > COMMIT_INTERVAL:
@@ -201,6 +210,8 @@ class Session:
             if expected is not None and record.offset >= expected:
                 self._fetched[record.partition] = record.offset + 1
                 self.in_hand.append(record)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._take_end(message.partition(), message.offset())
         elif is_fatal(error):
             raise SessionOver(error.name(), fatal=True)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
@@ -209,6 +220,13 @@ class Session:
             raise SessionOver(error.name())
         else:
             log.warning("consumer error", extra={"reason": error.name()})
+
+    def _take_end(self, partition: int | None, end: int | None) -> None:
+        """The client has handed out all records of the partition before this offset."""
+        if partition is None or end is None or (next_ := self._fetched.get(partition)) is None:
+            return
+        if end > next_:
+            self._fetched[partition] = self.marks[partition] = end
 
     def _check_in_log(self, partition: int | None) -> None:
         """Raise Refused if what is fetched next of the partition is not in the log. It may well be:
@@ -260,6 +278,7 @@ class Session:
         for partition in gone:
             self.positions.pop(partition, None)
             self._fetched.pop(partition, None)
+            self.marks.pop(partition, None)
         self._commits.forget(gone)
         log.info("revoked", extra={"partitions": sorted(gone)})
 
@@ -293,40 +312,6 @@ def is_fatal(error: KafkaError) -> bool:
     """Whether the client is dead for good. An error that it hands out in a record's place says so
     by its code alone."""
     return error.fatal() or error.code() == KafkaError._FATAL
-
-
-def check_topic(engine: Engine, topic: Topic) -> None:
-    """Raises Refused if any stored offset is of another topic of that name."""
-    with engine.connect() as connection:
-        row = connection.execute(_OTHER_TOPIC, {"topic": topic.name, "topic_id": topic.id}).first()
-    if row is not None:
-        raise Refused(
-            f"the stored offsets are of the topic with id {row.topic_id}, but {topic.name}"
-            f" has id {topic.id}: restore that topic, or empty this schema"
-        )
-
-
-def load_offsets(engine: Engine, topic: Topic, partitions: Sequence[int]) -> dict[int, int]:
-    """The stored next offsets, made as 0 where there are none."""
-    parameters = {"topic": topic.name, "partitions": list(partitions), "topic_id": topic.id}
-    with engine.begin() as connection:
-        connection.execute(_MAKE_OFFSETS, parameters)
-        rows = connection.execute(_LOAD_OFFSETS, parameters).all()
-    return {row.partition: row.next_offset for row in rows}
-
-
-_MAKE_OFFSETS = text(
-    "INSERT INTO offsets (topic, partition, next_offset, topic_id)"
-    " SELECT :topic, p, 0, :topic_id FROM unnest(cast(:partitions AS int[])) AS p"
-    " ORDER BY p ON CONFLICT DO NOTHING"
-)
-_OTHER_TOPIC = text(
-    "SELECT topic_id FROM offsets WHERE topic = :topic AND topic_id <> :topic_id LIMIT 1"
-)
-_LOAD_OFFSETS = text(
-    "SELECT partition, next_offset FROM offsets"
-    " WHERE topic = :topic AND partition = ANY (cast(:partitions AS int[]))"
-)
 
 
 def raw_record(message: Message) -> RawRecord:

@@ -71,6 +71,7 @@ class KafkaSettings:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
+            "enable.partition.eof": True,  # where the log ends, also behind what is no record
             "queued.min.messages": QUEUED_RECORDS,
             "queued.max.messages.kbytes": QUEUED_BYTES // 1_024,
             "max.partition.fetch.bytes": _FETCHED_BYTES,
