@@ -5,6 +5,7 @@ import pytest
 from integration.test_consuming import consuming, create, joined, names, update
 from integration.test_consuming import publisher as publisher  # the fixtures
 from integration.test_consuming import store as store
+from integration.test_unfetched import came_to
 from integration.transactions import in_a_transaction
 from sqlalchemy import Engine, text
 from support.waiting import eventually
@@ -19,6 +20,7 @@ from rollcall_events import (
 )
 from rollcall_events.codec import RawRecord
 from rollcall_events.inbox import StaleOwner
+from rollcall_events.reading import LogReader
 from rollcall_events.session import Session
 from rollcall_events.topic import ensure_topic
 
@@ -50,22 +52,43 @@ def test_the_stored_offsets_reach_the_end_of_the_log(
     abort: bool,
 ) -> None:
     key = create(publisher)
-    in_a_transaction(kafka_settings, topic, b"no event", key.encode(), abort=abort)
+    in_a_transaction(kafka_settings, topic, key.encode(), abort=abort)
+    eventually(lambda: list(ended(kafka_settings, made).values()) == [3])  # marked, in a moment
     with consuming(kafka_settings, store, topic) as consumer:
         eventually(lambda: stored(store) == ended(kafka_settings, made))
-        eventually(lambda: consumer.status().lag_records == 0)
         eventually(lambda: told(kafka_settings, made) == ended(kafka_settings, made))
-        assert consumer.status().events["rejected"] == (0 if abort else 1)
-    with consuming(kafka_settings, store, topic) as consumer:
+        eventually(lambda: came_to(consumer) == (1, 0 if abort else 1))
+        eventually(lambda: consumer.status().lag_records == 0)
+    with consuming(kafka_settings, store, topic):
         update(publisher, key, "1")
         eventually(lambda: names(store, key) == ["0", "1"])
-        eventually(lambda: stored(store) == ended(kafka_settings, made))
+        in_a_transaction(kafka_settings, topic, key.encode(), abort=abort)
+        update(publisher, key, "2")
+        eventually(lambda: names(store, key) == ["0", "1", "2"])
+    with LogReader(kafka_settings, topic) as reader:
+        (partition,) = stored(store)
+        read = [record.offset for batch in reader.read(partition, 0, 3) for record in batch]
+    assert read == ([0] if abort else [0, 1])
+
+
+def test_what_comes_after_an_end_and_a_pause_is_applied(
+    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher, made: Topic
+) -> None:
+    in_a_transaction(kafka_settings, topic)
+    with joined(kafka_settings, store, made) as session:
+        eventually(lambda: mark_seen(session))
+        session.keep_place()
+        in_a_transaction(kafka_settings, topic)
+        session.resume()
+        eventually(lambda: fetched(session) == 2)
+        first, second = session.in_hand
+        assert second.offset == first.offset + 2
 
 
 def test_what_is_in_hand_is_applied_first(
     kafka_settings: KafkaSettings, store: Engine, topic: str, made: Topic
 ) -> None:
-    in_a_transaction(kafka_settings, topic, b"no event")
+    in_a_transaction(kafka_settings, topic)
     with joined(kafka_settings, store, made) as session:
         eventually(lambda: mark_seen(session))
         (record,) = session.in_hand
@@ -80,10 +103,10 @@ def test_what_is_in_hand_is_applied_first(
 def test_a_mark_with_records_behind_it_is_passed_with_them(
     kafka_settings: KafkaSettings, store: Engine, topic: str, made: Topic
 ) -> None:
-    in_a_transaction(kafka_settings, topic, b"no event")
+    in_a_transaction(kafka_settings, topic)
     with joined(kafka_settings, store, made) as session:
         eventually(lambda: mark_seen(session))
-        in_a_transaction(kafka_settings, topic, b"another")
+        in_a_transaction(kafka_settings, topic)
         eventually(lambda: fetched(session) == 2)
         for record in session.in_hand:
             apply(store, session, record)
@@ -95,7 +118,7 @@ def test_a_mark_with_records_behind_it_is_passed_with_them(
 def test_a_stale_owner_moves_nothing(
     kafka_settings: KafkaSettings, store: Engine, topic: str, made: Topic
 ) -> None:
-    in_a_transaction(kafka_settings, topic, b"no event")
+    in_a_transaction(kafka_settings, topic)
     with joined(kafka_settings, store, made) as session:
         eventually(lambda: mark_seen(session))
         session.in_hand.clear()
@@ -109,7 +132,7 @@ def test_a_stale_owner_moves_nothing(
 
 def mark_seen(session: Session) -> bool:
     session.fetch(10, 0.1)
-    return bool(session.marks)
+    return bool(session.marked_ends)
 
 
 def fetched(session: Session) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from integration.transactions import in_a_transaction
+from integration.transactions import open_transaction
 from sqlalchemy import Engine
 from support.waiting import eventually
 
@@ -72,13 +72,19 @@ def test_what_was_acknowledged_before_the_moment_is_in_the_answer(
 
 
 @pytest.mark.usefixtures("apache_kafka")
-def test_a_moment_after_the_mark_of_a_transaction_is_answered(
-    kafka_settings: KafkaSettings, consumer: Consumer, ask: Any
+def test_a_moment_in_an_open_transaction_is_not_answered_before_its_end(
+    kafka_settings: KafkaSettings, consumer: Consumer, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_a_transaction(kafka_settings, "users", b"no event, and the last of its partition")
     consumer.start()
     try:
         eventually(lambda: _is_answered(ask), within=60)
+        with open_transaction(kafka_settings, "users", b"nobody") as transaction:
+            with monkeypatch.context() as patched:
+                patched.setattr(service, "DEADLINE", 2.0)
+                with pytest.raises(MomentNotReached):
+                    ask(datetime.now(UTC))
+            transaction.commit_transaction(10)
+        eventually(lambda: _is_answered(ask), within=60)  # behind its mark there is no record
     finally:
         consumer.stop()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from integration.transactions import in_a_transaction
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from support.own_postgres import OwnPostgres
@@ -229,6 +230,19 @@ def test_an_empty_postgres_waits_for_a_log_that_is_not(store: Engine, log: Log) 
     assert guard.held() == "Postgres is new, and the log is not"
     with log.replica(store) as (guard, _):
         eventually(lambda: users(store) == 2 and guard.held() is None)
+
+
+@pytest.mark.usefixtures("apache_kafka")
+def test_a_hold_ends_where_the_log_ends_with_the_mark_of_a_transaction(
+    store: Engine, log: Log
+) -> None:
+    log.publish()
+    in_a_transaction(log.settings, log.topic.name)
+    guard = log.guard(store)
+    guard.verify(log.topic)
+    assert guard.held() == "Postgres is new, and the log is not"
+    with log.replica(store) as (guard, _):
+        eventually(lambda: users(store) == 1 and guard.held() is None)
 
 
 def test_a_first_start_is_not_held(store: Engine, log: Log) -> None:

@@ -27,10 +27,11 @@ UNFETCHED = "the client does not bring"
 
 @dataclass(frozen=True)
 class Settings(KafkaSettings):
-    """Of clients that are looked at all the time."""
+    """Of clients that are looked at all the time, and do not say themselves that a log ends."""
 
     def consumer(self, group: str) -> dict[str, Any]:
-        return super().consumer(group) | {"statistics.interval.ms": int(LOOKS * 1_000)}
+        looked_at = {"statistics.interval.ms": int(LOOKS * 1_000), "enable.partition.eof": False}
+        return super().consumer(group) | looked_at
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     key = create(publisher)
-    in_a_transaction(settings, topic, b"no event, and the last record of the log")
+    in_a_transaction(settings, topic)  # the last of the log
     looked: list[float] = []
     look = Unfetched.look
 
@@ -101,7 +102,7 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
 
     monkeypatch.setattr(Unfetched, "look", noted)
     with consuming(settings, store, topic) as consumer:
-        eventually(lambda: _came_to(consumer) == (1, 1))
+        eventually(lambda: came_to(consumer) == (1, 1))
         stays_ready(consumer)
     with consuming(settings, store, topic) as consumer:  # which has nothing to fetch
         stays_ready(consumer)
@@ -110,6 +111,6 @@ def test_the_mark_of_a_transaction_is_no_record_that_is_missing(
     assert not reasons(caplog, UNFETCHED)
 
 
-def _came_to(consumer: Consumer) -> tuple[int, int]:
+def came_to(consumer: Consumer) -> tuple[int, int]:
     events = consumer.status().events
     return events.get("applied", 0), events.get("rejected", 0)

@@ -69,7 +69,7 @@ class Consumer:
         pace: Pace | None = None,
     ):
         self.failed = threading.Event()
-        self.moments = Moments(engine, subscription)
+        self.moments = Moments(engine, subscription, settings)
         self._subscription = subscription
         self._settings = settings
         self._engine = engine
@@ -183,7 +183,7 @@ class Consumer:
             limit = self._pace.limit(BATCHES * self._batch_size)
             session.fetch(limit, POLL_WAIT)
             self._polled_at = time.monotonic()
-            if session.in_hand or session.marks:
+            if session.in_hand or session.marked_ends:
                 session.gather(limit, self._gather_until)
                 records, began = len(session.in_hand), time.monotonic()
                 self._apply_in_hand(session, topic)
@@ -199,7 +199,7 @@ class Consumer:
         """Apply everything in hand; with Postgres away, wait for it and stay in the group."""
         began = time.monotonic()
         backoff = 0.0
-        while (session.in_hand or session.marks) and not self._stopping.is_set():
+        while (session.in_hand or session.marked_ends) and not self._stopping.is_set():
             try:
                 while len(session.in_hand) >= LARGE and self._apply_side_by_side(session, topic):
                     self._poll_if_due(session)

@@ -52,8 +52,9 @@ class LogReader:
         heard = time.monotonic()
         self._client.assign([TopicPartition(self._topic, partition, start)])
         while start < end:
-            records, ended = self._batch(partition, start, min(BATCH, end - start))
-            records = [r for r in records if r.offset < end]
+            fetched, ended = self._batch(partition, start, min(BATCH, end - start))
+            records = [r for r in fetched if r.offset < end]
+            ended |= len(records) < len(fetched)  # before `end` there may be what is no record
             if records:
                 heard, start = time.monotonic(), records[-1].offset + 1
             elif not ended and time.monotonic() - heard > self._patience:

@@ -41,11 +41,10 @@ class SessionOver(Exception):
 
 
 class Session:
-    """positions: partition held → next offset. in_hand: fetched and not yet applied. marks:
-    partition → where its log ends behind what is no record: a transaction's marks, and whatever one
-    that was aborted has left. verify: called with the topic between reading stored offsets and
-    using them; what it raises ends the session. unfetched: of this group's sessions, one after the
-    other."""
+    """positions: partition held → next offset. in_hand: fetched and not yet applied. marked_ends:
+    partition → where its log ends, if a transaction's mark, or what was aborted, lies before that.
+    verify: called with the topic between reading stored offsets and using them; what it raises ends
+    the session. unfetched: of this group's sessions, one after the other."""
 
     def __init__(
         self,
@@ -58,7 +57,7 @@ class Session:
     ):
         self.positions: dict[int, int] = {}
         self.in_hand: list[RawRecord] = []
-        self.marks: dict[int, int] = {}
+        self.marked_ends: dict[int, int] = {}
         self._topic = topic
         self._engine = engine
         self._verify = verify
@@ -91,11 +90,16 @@ class Session:
 
         Raises SessionOver.
         """
+        wanted = len(self.in_hand) + limit
         first = self._client.poll(wait)
-        messages = [first, *self._client.consume(limit - 1, 0)] if first is not None else []
+        messages = [first] if first is not None else []
+        while messages:  # some of which are no records
+            self._raise_trouble()
+            for message in messages:
+                self._take(message)
+            room = wanted - len(self.in_hand)
+            messages = self._client.consume(room, 0) if room > 0 else []
         self._raise_trouble()
-        for message in messages:
-            self._take(message)
 
     def gather(self, limit: int, until: float) -> None:
         """Fetch on until a moment (of time.monotonic), or until `limit` records are in hand.
@@ -124,15 +128,17 @@ class Session:
     def applied(self, records: Sequence[RawRecord]) -> None:
         """Note what is in the store for good; `commit_if_due` tells Kafka."""
         self.positions |= {record.partition: record.offset + 1 for record in records}
-        self.marks = {p: end for p, end in self.marks.items() if end > self.positions[p]}
+        self.marked_ends = {
+            p: end for p, end in self.marked_ends.items() if end > self.positions[p]
+        }
 
     def move_over_marks(self) -> None:
         """Once nothing is in hand, move the stored offsets over the marks behind them: whoever
         waits for the log's end waits for that. Raises StaleOwner, or the store's errors."""
-        if self.marks and not self.in_hand:
-            move_over(self._engine, self._topic, self.positions, self.marks)
-            self.positions |= self.marks
-            self.marks = {}
+        if self.marked_ends and not self.in_hand:
+            move_over(self._engine, self._topic, self.positions, self.marked_ends)
+            self.positions |= self.marked_ends
+            self.marked_ends = {}
 
     def commit_if_due(self) -> None:
         if time.monotonic() - self._committed_at > COMMIT_INTERVAL:
@@ -158,7 +164,7 @@ class Session:
         next_ = {p: max(told[p], fetched) for p, fetched in self._fetched.items() if p in told}
         if self._paused or not next_ or time.monotonic() < self._ask_after:
             return
-        ends = self.ends_now()
+        ends = self._readable_ends()
         self._ends |= ends
         if not next_.keys() <= ends.keys():
             self._ask_after = time.monotonic() + _ASK_AGAIN
@@ -175,9 +181,9 @@ class Session:
             ends[partition] = max(high, self._ends.get(partition, 0))
         return ends
 
-    def ends_now(self) -> dict[int, int]:
-        """The log's end of each partition held, asked of the broker: what is appended later lies
-        behind it. Nothing of those that do not answer in time."""
+    def _readable_ends(self) -> dict[int, int]:
+        """Up to where each partition held can be read, asked of the broker: an open transaction and
+        all that follows it lie behind that. Nothing of those that do not answer in time."""
         places = [TopicPartition(self._topic.name, p, OFFSET_END) for p in self.positions]
         try:
             answered = self._client.offsets_for_times(places, timeout=_ENDS_WITHIN)
@@ -226,7 +232,7 @@ class Session:
         if partition is None or end is None or (next_ := self._fetched.get(partition)) is None:
             return
         if end > next_:
-            self._fetched[partition] = self.marks[partition] = end
+            self._fetched[partition] = self.marked_ends[partition] = end
 
     def _check_in_log(self, partition: int | None) -> None:
         """Raise Refused if what is fetched next of the partition is not in the log. It may well be:
@@ -278,7 +284,7 @@ class Session:
         for partition in gone:
             self.positions.pop(partition, None)
             self._fetched.pop(partition, None)
-            self.marks.pop(partition, None)
+            self.marked_ends.pop(partition, None)
         self._commits.forget(gone)
         log.info("revoked", extra={"partitions": sorted(gone)})
 

@@ -39,7 +39,7 @@ def move_over(
     engine: Engine, topic: Topic, positions: Mapping[int, int], ends: Mapping[int, int]
 ) -> None:
     """Move offsets from where they are believed to be to where the log ends, with no record between
-    the two. Raises StaleOwner if any is elsewhere; nothing has changed then."""
+    the two that can be read. Raises StaleOwner if any is elsewhere; nothing has changed then."""
     parameters = {
         "topic": topic.name,
         "partitions": list(ends),
