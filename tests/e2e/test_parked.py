@@ -28,7 +28,7 @@ def held(api: httpx.Client, broker: str, platform: Platform) -> Iterator[dict[st
     unknown["headers"]["ce_id"] = user["id"]
     publish_plainly(broker, unknown)
     publish_plainly(broker, later)
-    eventually(lambda: _listed(platform, user["id"])[0]["held"] == 1, within=_PARKED)
+    eventually(lambda: [s["held"] for s in _listed(platform, user["id"])] == [1], within=_PARKED)
     yield user
     for _ in _listed(platform, user["id"]):
         _discard(platform, user["id"])

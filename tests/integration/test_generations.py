@@ -69,9 +69,9 @@ def _another_release(opened: list[grpc.Channel], replicas: list[Replica], engine
     What the table says of the layout stands for the tables themselves."""
     operator = ProjectionServiceStub(opened[1])
     _set_layout(engine, LAYOUT + 1)  # as if a later release had taken over
-    eventually(lambda: not any(replica.ready() for replica in replicas))
     said = f"layout {LAYOUT + 1}; this release knows layout {LAYOUT}"
-    assert all(said in r.state() for r in replicas)
+    eventually(lambda: all(said in replica.state() for replica in replicas))
+    assert not any(replica.ready() for replica in replicas)
     with pytest.raises(grpc.RpcError) as refusal:
         UserQueryServiceStub(opened[0]).ListUsers(queries_pb2.ListUsersRequest())
     assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -141,9 +141,14 @@ class Admitting:
 
     def __init__(self, stage: Stage):
         self._stage = stage
-        self._wire = connect(stage.engines[stage.live()])
+        self._wire = self._connected()
         self._marks = Wire(stage.first, PREPARE_MARK)
         self.moves = 0
+
+    def _connected(self) -> Wire:
+        wire = connect(self._stage.engines[self._stage.live()])
+        wire.send("SET lock_timeout = 0")  # a take-over may wait for its locks for as long as ours
+        return wire
 
     def close(self) -> None:
         self._wire.close()
@@ -155,7 +160,7 @@ class Admitting:
         reading = read(self._wire, questions)
         if reading.moved:
             self._wire.close()
-            self._wire = connect(self._stage.engines[self._stage.live()])
+            self._wire = self._connected()
             self.moves += 1
             return None
         (verdict,) = self._stage.judge.verdicts(questions, [command], reading.facts)

@@ -52,9 +52,13 @@ class Replica:
             return False
 
     def state(self) -> str:
-        """What it says of itself."""
-        with urllib.request.urlopen(f"http://{HOST}:{self._management}/status", timeout=1) as said:
-            return str(json.load(said)["state"])
+        """What it says of itself; nothing where it does not answer."""
+        try:
+            url = f"http://{HOST}:{self._management}/status"
+            with urllib.request.urlopen(url, timeout=1) as said:
+                return str(json.load(said)["state"])
+        except (URLError, OSError):
+            return ""
 
     def kill_and_start_again(self) -> None:
         self._process.kill()
