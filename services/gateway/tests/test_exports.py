@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import grpc
 import httpx
 import pytest
+from support.waiting import eventually
 
 from rollcall.users.v1.queries_pb2 import HistoryEvent
 from rollcall_gateway import exports
@@ -162,7 +163,7 @@ def test_a_client_that_leaves_ends_it(api: httpx.Client, memory: Memory) -> None
     asked = _counted(memory)
     with api.stream("GET", "/v1/events", headers=CSV) as answer:
         next(answer.iter_bytes(1000))
-    assert _running(api, 0)
+    _wait_until_running(api, 0)
     assert len(asked) < 30  # of 50
 
 
@@ -179,7 +180,7 @@ def test_it_goes_no_faster_than_its_client_and_others_go_on(
             for _ in range(10):
                 assert api.get("/v1/users").status_code == 200
         assert known < 60
-    assert _running(api, 0)
+    _wait_until_running(api, 0)
 
 
 def test_a_client_that_takes_nothing_is_cut_off(
@@ -189,7 +190,7 @@ def test_a_client_that_takes_nothing_is_cut_off(
     fill_up(memory)
     with _asked_for(api) as connection:
         connection.recv(1000)
-        assert _running(api, 0)
+        _wait_until_running(api, 0)
         with pytest.raises(ConnectionResetError):
             _drain(connection)
 
@@ -202,7 +203,7 @@ def test_there_are_only_so_many_at_once(
         going = [
             pool.submit(api.get, "/v1/events", headers=CSV) for _ in range(exports.MOST_AT_ONCE)
         ]
-        assert _running(api, exports.MOST_AT_ONCE)
+        _wait_until_running(api, exports.MOST_AT_ONCE)
         refused = api.get("/v1/events", headers=CSV)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         release()
@@ -265,10 +266,10 @@ def _counted(memory: Memory) -> list[bytes]:
     return asked
 
 
-def _running(api: httpx.Client, count: int) -> bool:
-    """Whether, within some seconds, so many requests are in hand beside the one that asks."""
+def _wait_until_running(api: httpx.Client, count: int) -> None:
+    """So many requests are in hand, beside the one that asks."""
     line = f"rollcall_gateway_requests_in_flight {count + 1}.0\n"
-    return any(line in api.get("/metrics").text for _ in range(200))
+    eventually(lambda: line in api.get("/metrics").text)
 
 
 def _asked_for(api: httpx.Client, version: str = "1.1") -> socket.socket:

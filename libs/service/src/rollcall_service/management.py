@@ -10,6 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from rollcall_service.settings import SettingsError
 
+POLL_SECONDS = 0.05  # how long a stop may wait for the thread that serves
+
 
 class ManagementServer:
     """Serves GET /healthz, /readyz, /metrics and /status until stopped.
@@ -39,7 +41,7 @@ class ManagementServer:
             raise SettingsError(f"MANAGEMENT_PORT {port}: {error.strerror}") from None
         self._server.daemon_threads = True
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.5,), name="management", daemon=True
+            target=self._server.serve_forever, args=(POLL_SECONDS,), name="management", daemon=True
         )
 
     @property

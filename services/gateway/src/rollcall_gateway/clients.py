@@ -1,13 +1,14 @@
 """The channel to user-management."""
 
 import json
+from typing import Any
 
 import grpc
 
 # Attempts of one RPC, 1.3 s apart in all: enough to pass over a replica that died, short enough
 # to tell a client within 2 s that there is none. A replica that cannot reach the log asks for the
 # next attempt at once. Every command carries its id, so a repetition is recognised.
-_RETRY = {
+RETRY_POLICY: dict[str, Any] = {
     "maxAttempts": 5,
     "initialBackoff": "0.1s",
     "maxBackoff": "0.6s",
@@ -23,7 +24,7 @@ _SERVICE_CONFIG = {
                 {"service": "rollcall.users.v1.UserCommandService"},
                 {"service": "rollcall.users.v1.UserQueryService"},
             ],
-            "retryPolicy": _RETRY,
+            "retryPolicy": RETRY_POLICY,
         }
     ],
 }

@@ -72,6 +72,7 @@ class Memory:
         self.offsets: dict[int, int] = {}
         self.answered: dict[str, tuple[bytes, Result]] = {}  # by command id, with the fingerprint
         self.contexts: deque[commands_pb2.CommandContext] = deque(maxlen=100)
+        self.seconds_left: deque[float] = deque(maxlen=100)  # of commands by themselves
         self.groups: list[int] = []  # sizes of the calls of many commands
         self.faults: deque[RefusedError] = deque()  # of the next commands and queries
         self.refusals: dict[str, list[RefusedError]] = {}  # of commands, by their ids

@@ -104,6 +104,7 @@ class Commands(commands_pb2_grpc.UserCommandServiceServicer):
             return commands_pb2.CommandOutcome(error=error.status().SerializeToString())
 
     async def _alone(self, request: Any, context: Any) -> Result:
+        self.memory.seconds_left.append(context.time_remaining())
         self.memory.contexts.append(request.context)
         await _enter(self.memory)
         try:
