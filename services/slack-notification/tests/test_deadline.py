@@ -17,12 +17,16 @@ from rollcall_service.sender import Transient
 from rollcall_slack_notification.client import Poster, make_client
 from rollcall_slack_notification.settings import Slack
 
+SOON = 10.0  # seconds, long before what would end a call without the deadline
+HELD = 20  # seconds that a server hangs or drips, unless it is released
 HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
 
 
 @contextmanager
-def speaking(talk: Callable[[socket.socket], object]) -> Iterator[int]:
-    """The port of a server that does nothing but `talk`, on each connection."""
+def speaking(talk: Callable[[socket.socket, threading.Event], object]) -> Iterator[int]:
+    """The port of a server that does nothing but `talk`, on each connection, until it is released:
+    when the test has seen what the client does."""
+    released = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -30,32 +34,37 @@ def speaking(talk: Callable[[socket.socket], object]) -> Iterator[int]:
                 while True:
                     connection, _ = listener.accept()
                     with connection, contextlib.suppress(OSError):
-                        talk(connection)
+                        talk(connection, released)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            released.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
         assert not thread.is_alive()
 
 
-def drip(connection: socket.socket) -> None:
+def drip(connection: socket.socket, released: threading.Event) -> None:
     """Each byte comes in time; the answer as a whole does not."""
-    for _ in range(100):
+    end = time.monotonic() + HELD
+    while time.monotonic() < end and not released.wait(0.05):
         connection.sendall(b" ")
-        threading.Event().wait(0.05)
 
 
-def post_in_vain(url: str, recipient: str = "#people") -> None:
+def post_in_vain(
+    url: str, recipient: str = "#people", deadline: float = 0.6, soon: float = SOON
+) -> None:
     began = time.monotonic()
     with pytest.raises(Transient):
-        post(url, recipient, deadline=0.6)
-    assert 0.5 < time.monotonic() - began < 2
+        post(url, recipient, deadline)
+    assert deadline - 0.1 < time.monotonic() - began < soon
 
 
 def post(url: str, recipient: str, deadline: float) -> None:
-    poster = Poster(make_client(Slack("xoxb-test", url)), deadline)
+    poster = Poster(make_client(Slack("xoxb-test", url), timeout=HELD), deadline)
     poster.post(recipient, "hi", [], {})
 
 
@@ -65,10 +74,10 @@ def post(url: str, recipient: str, deadline: float) -> None:
     ids=["its head", "an answer", "an error"],
 )
 def test_a_server_that_drips_is_left_at_the_deadline(begins: bytes) -> None:
-    def talk(connection: socket.socket) -> None:
+    def talk(connection: socket.socket, released: threading.Event) -> None:
         connection.recv(65536)
         connection.sendall(begins)
-        drip(connection)
+        drip(connection, released)
 
     with speaking(talk) as port:
         post_in_vain(f"http://127.0.0.1:{port}/api/")
@@ -83,34 +92,49 @@ def test_an_encrypted_server_that_drips_is_left_at_the_deadline(
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ours.load_cert_chain(tmp_path / "shown.pem")
 
-    def talk(connection: socket.socket) -> None:
+    def talk(connection: socket.socket, released: threading.Event) -> None:
         if not greets:
             connection.sendall(b"\x16\x03\x03\x40\x00")  # the first record of TLS is to be long
-            drip(connection)
+            drip(connection, released)
         with ours.wrap_socket(connection, server_side=True) as encrypted:
             encrypted.recv(65536)
             encrypted.sendall(HEAD % b"200 OK")
-            drip(encrypted)
+            drip(encrypted, released)
 
     with speaking(talk) as port:
         post_in_vain(f"https://localhost:{port}/api/")
 
 
 def test_the_calls_for_a_message_share_one_deadline(slack: Any) -> None:
+    """The first takes most of it, and the second would have all of it again."""
+    deadline, taken = 3.0, 2.5
+
     def slowly(body: dict[str, Any]) -> Any:
-        threading.Event().wait(0.4)
+        threading.Event().wait(taken)
         return 200, {"Content-Type": "application/json"}, b'{"ok": true, "user": {"id": "U"}}'
 
-    slack.answers = dict.fromkeys(["users.lookupByEmail", "conversations.open"], slowly)
-    post_in_vain(slack.url, "ada@example.com")
-    assert slack.posted() == []
+    slack.answers["users.lookupByEmail"] = slowly
+    with holding(slack, "conversations.open"):
+        post_in_vain(slack.url, "ada@example.com", deadline, soon=taken + deadline)
+        assert slack.posted() == []
 
 
 def test_what_is_connected_after_the_deadline_is_cut_as_well(slack: Any) -> None:
-    def slowly(body: dict[str, Any]) -> Any:
-        threading.Event().wait(0.4)
-        return 200, {"Content-Type": "application/json"}, b'{"ok": true}'
+    with holding(slack, "chat.postMessage"):
+        post_in_vain(slack.url, deadline=0.0)
 
-    slack.answers["chat.postMessage"] = slowly
-    with pytest.raises(Transient):
-        post(slack.url, "#people", deadline=0.0)
+
+@contextmanager
+def holding(slack: Any, method: str) -> Iterator[None]:
+    """No call of the method is answered until the test has seen what the client does."""
+    released = threading.Event()
+
+    def hold(body: dict[str, Any]) -> Any:
+        released.wait(HELD)
+        return 200, {"Content-Type": "application/json"}, b'{"ok": true, "channel": {"id": "D"}}'
+
+    slack.answers[method] = hold
+    try:
+        yield
+    finally:
+        released.set()
