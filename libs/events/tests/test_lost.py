@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from support.forgetful import Forgetful
 from support.waiting import eventually
 
 from rollcall.users.v1 import events_pb2 as pb
-from rollcall_events import KafkaSettings, NotAcknowledged, Publisher, Topic
+from rollcall_events import KafkaSettings, LogUnavailable, NotAcknowledged, Publisher, Topic
 from rollcall_events import session as session_module
 from rollcall_events.codec import RawRecord
 from rollcall_events.ids import uuid7
@@ -139,6 +140,7 @@ def test_closing_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_publisher_goes_on_with_another_client() -> None:
+    before = _clients()
     for _ in range(ATTEMPTS):
         with forgetful.running() as broker, publishing(broker) as publisher:
             future = publisher.publish(pb.UserCreatedEvent(user_id=uuid7()))
@@ -152,5 +154,15 @@ def test_a_publisher_goes_on_with_another_client() -> None:
             assert isinstance(ended, NotAcknowledged)
             with forgetful.running(broker.port) as back:
                 assert back.asked.wait(10)
-            return
-    pytest.fail("no client was ever lost")
+            break
+    else:
+        pytest.fail("no client was ever lost")
+    with pytest.raises(LogUnavailable):
+        publisher.publish(pb.UserCreatedEvent(user_id=uuid7()))
+    assert _clients() <= before  # one that nobody polls would collect statistics for ever
+
+
+def _clients() -> int:
+    """How many live in this process, by their threads."""
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    return names.count("rdk:main\n")

@@ -75,10 +75,13 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait a moment for what is in flight, then stop."""
+        """Wait a moment for what is in flight, then stop: the rest ends as not acknowledged."""
         self._producer.flush(2)
-        self._stopping.set()
+        with self._sending:
+            self._stopping.set()
         self._thread.join(timeout=3)
+        if not self._thread.is_alive():
+            _close(self._producer)
 
     @property
     def available(self) -> bool:
@@ -121,6 +124,8 @@ class Publisher:
             self._in_flight[future] = time.monotonic()
         try:
             with self._sending:
+                if self._stopping.is_set():
+                    raise LogUnavailable("the publisher has stopped")
                 self._producer.produce(
                     record.topic,
                     key=record.key,
@@ -134,6 +139,9 @@ class Publisher:
         except KafkaException as error:
             self._landed(future)
             raise LogUnavailable(error.args[0].name()) from None
+        except LogUnavailable:
+            self._landed(future)
+            raise
         return future
 
     def _delivered(
@@ -173,8 +181,7 @@ class Publisher:
         lost, fresh = self._producer, self._connect()
         with self._sending:
             self._producer = fresh
-        lost.purge()
-        lost.flush(1)  # calls back; nothing is sent any more
+        _close(lost)
         self._lost = False
 
     def _on_statistics(self, statistics: str) -> None:
@@ -196,6 +203,14 @@ class Publisher:
         elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self._down.is_set():
             log.warning("no broker answers")
             self._down.set()
+
+
+def _close(producer: Producer) -> None:
+    """What it has not sent, or heard of, ends as not acknowledged. A client that nobody polls, and
+    nobody has closed, goes on collecting statistics."""
+    producer.purge()
+    producer.flush(1)  # calls back; nothing is sent any more
+    producer.close()
 
 
 def resolve(future: Future[Recorded], error: KafkaError | None, message: Message) -> None:
