@@ -57,13 +57,19 @@ def test_scaling_is_not_noticed_by_clients(platform: Platform, token: str) -> No
 
 
 def _shared(platform: Platform, service: str, shares: list[int]) -> None:
-    """Also where a replica was too slow to say what it holds."""
-    eventually(lambda: _shares(platform.replicas(service)) == shares, within=10)
+    """Asked again where a replica was too slow to say what it holds."""
+    replicas = eventually(lambda: _answered(platform.replicas(service)), within=10)
+    assert _shares(replicas) == shares
+
+
+def _answered(replicas: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    assert all(replica["partitions"] is not None for replica in replicas)
+    return replicas
 
 
 def _shares(replicas: list[dict[str, Any]]) -> list[int]:
     """How many partitions each holds, the most first; together all of them, each once."""
-    held = [(replica["partitions"] or {}).get("users", []) for replica in replicas]
+    held = [replica["partitions"]["users"] for replica in replicas]
     assert sorted(partition for share in held for partition in share) == ALL
     return sorted(map(len, held), reverse=True)
 

@@ -1,6 +1,9 @@
 """Behind the last record of a partition there may be what is no record: its end is reached all the
 same, and whoever waits for it does not wait for ever."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from integration.test_consuming import consuming, create, joined, names, update
 from integration.test_consuming import publisher as publisher  # the fixtures
@@ -72,11 +75,9 @@ def test_the_stored_offsets_reach_the_end_of_the_log(
 
 
 def test_what_comes_after_an_end_and_a_pause_is_applied(
-    kafka_settings: KafkaSettings, store: Engine, topic: str, publisher: Publisher, made: Topic
+    kafka_settings: KafkaSettings, store: Engine, topic: str, made: Topic
 ) -> None:
-    in_a_transaction(kafka_settings, topic)
-    with joined(kafka_settings, store, made) as session:
-        eventually(lambda: mark_seen(session))
+    with at_a_mark(kafka_settings, store, made) as session:
         session.keep_place()
         in_a_transaction(kafka_settings, topic)
         session.resume()
@@ -86,11 +87,9 @@ def test_what_comes_after_an_end_and_a_pause_is_applied(
 
 
 def test_what_is_in_hand_is_applied_first(
-    kafka_settings: KafkaSettings, store: Engine, topic: str, made: Topic
+    kafka_settings: KafkaSettings, store: Engine, made: Topic
 ) -> None:
-    in_a_transaction(kafka_settings, topic)
-    with joined(kafka_settings, store, made) as session:
-        eventually(lambda: mark_seen(session))
+    with at_a_mark(kafka_settings, store, made) as session:
         (record,) = session.in_hand
         session.move_over_marks()
         assert stored(store) == {}
@@ -103,9 +102,7 @@ def test_what_is_in_hand_is_applied_first(
 def test_a_mark_with_records_behind_it_is_passed_with_them(
     kafka_settings: KafkaSettings, store: Engine, topic: str, made: Topic
 ) -> None:
-    in_a_transaction(kafka_settings, topic)
-    with joined(kafka_settings, store, made) as session:
-        eventually(lambda: mark_seen(session))
+    with at_a_mark(kafka_settings, store, made) as session:
         in_a_transaction(kafka_settings, topic)
         eventually(lambda: fetched(session) == 2)
         for record in session.in_hand:
@@ -116,11 +113,9 @@ def test_a_mark_with_records_behind_it_is_passed_with_them(
 
 
 def test_a_stale_owner_moves_nothing(
-    kafka_settings: KafkaSettings, store: Engine, topic: str, made: Topic
+    kafka_settings: KafkaSettings, store: Engine, made: Topic
 ) -> None:
-    in_a_transaction(kafka_settings, topic)
-    with joined(kafka_settings, store, made) as session:
-        eventually(lambda: mark_seen(session))
+    with at_a_mark(kafka_settings, store, made) as session:
         session.in_hand.clear()
         with store.begin() as connection:
             connection.execute(text("UPDATE offsets SET next_offset = 7"))
@@ -128,6 +123,15 @@ def test_a_stale_owner_moves_nothing(
         with pytest.raises(StaleOwner):
             session.move_over_marks()
         assert stored(store) == before
+
+
+@contextmanager
+def at_a_mark(settings: KafkaSettings, store: Engine, topic: Topic) -> Iterator[Session]:
+    """With the one record of a transaction in hand."""
+    in_a_transaction(settings, topic.name)
+    with joined(settings, store, topic) as session:
+        eventually(lambda: mark_seen(session))
+        yield session
 
 
 def mark_seen(session: Session) -> bool:

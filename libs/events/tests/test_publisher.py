@@ -5,7 +5,9 @@ from concurrent.futures import Future
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from rollcall_events import NotAcknowledged, Position, Recorded
+from rollcall.users.v1 import events_pb2 as pb
+from rollcall_events import KafkaSettings, NotAcknowledged, Position, Publisher, Recorded
+from rollcall_events.ids import uuid7
 from rollcall_events.publisher import resolve
 
 
@@ -39,3 +41,12 @@ def test_an_error_is_none() -> None:
     report = Message(topic="users", partition=3, offset=7, timestamp=(2, 1_000))
     with pytest.raises(NotAcknowledged):
         told(KafkaError(KafkaError._MSG_TIMED_OUT), report).result(0)
+
+
+def test_what_is_in_flight_when_it_stops_is_none() -> None:
+    publisher = Publisher(KafkaSettings("127.0.0.1:1"), "users", "/services/test")
+    future = publisher.publish(pb.UserDeletedEvent(user_id=uuid7()))  # nobody has looked yet
+    publisher.start()
+    publisher.stop()
+    with pytest.raises(NotAcknowledged):
+        future.result(0)

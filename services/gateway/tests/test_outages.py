@@ -21,7 +21,6 @@ Code = grpc.StatusCode
 ADA = {"email": "ada@example.com", "name": "Ada"}
 UNREACHABLE = "/v1/users/01900000-0000-7000-8000-00000000ffff"
 PROMISED = 2.0  # seconds within which a client is told that somebody is away
-ANSWERED = PROMISED + 1.0  # as measured: 1 for what else the machine does
 JITTER = 0.2  # by which gRPC makes a pause between two attempts longer or shorter
 
 
@@ -202,7 +201,7 @@ def test_nobody_there_is_503_within_2_seconds_and_over_when_they_are_back(
     neighbours.kill(port)
     started = time.monotonic()
     answer = post(client)
-    assert time.monotonic() - started < ANSWERED
+    assert time.monotonic() - started < PROMISED
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert client.get("/readyz").status_code == 503
     assert client.get("/healthz").status_code == 200
@@ -225,7 +224,7 @@ def test_of_many_at_once_each_is_told_that_nobody_is_there(
     with ThreadPoolExecutor(8) as pool:
         started = time.monotonic()
         answers = list(pool.map(lambda n: post(client, n), range(8)))
-        assert time.monotonic() - started < ANSWERED
+        assert time.monotonic() - started < PROMISED
     assert {(a.status_code, a.headers["Retry-After"]) for a in answers} == {(503, "1")}
     kinds = {a.json()["type"].removeprefix("urn:rollcall:problem:") for a in answers}
     assert kinds <= {"unavailable", "outcome-unknown"}  # the first may find it dying
@@ -238,7 +237,7 @@ def test_of_many_at_once_each_is_told_that_the_log_is_away(
     with ThreadPoolExecutor(8) as pool:
         started = time.monotonic()
         answers = list(pool.map(lambda n: post(api, n), range(8)))
-        assert time.monotonic() - started < ANSWERED
+        assert time.monotonic() - started < PROMISED
     assert {(a.status_code, a.headers["Retry-After"]) for a in answers} == {(503, "1")}
     assert {a.json()["type"] for a in answers} == {"urn:rollcall:problem:log-unavailable"}
     memory.faults.clear()

@@ -9,7 +9,6 @@ from typing import Protocol
 import httpx
 import pytest
 
-from rollcall_gateway import gateway as gateway_module
 from rollcall_gateway import server
 from rollcall_gateway.server import HttpServer
 from rollcall_gateway.testing import Memory
@@ -76,9 +75,8 @@ def test_stopping_cuts_short_what_takes_too_long(
     took = time.monotonic() - stop.began
     assert (answer.status_code, alive) == (503, False)
     assert answer.json()["type"] == "urn:rollcall:problem:outcome-unknown"
-    # At the command's own deadline the answer would be the same.
     patience = server.LEAVING_SECONDS + server.DRAIN_SECONDS
-    assert patience <= took < gateway_module.COMMAND_DEADLINE
+    assert patience <= took < patience + 1
 
 
 def test_a_client_is_told_to_go_elsewhere_before_it_is_refused(

@@ -17,7 +17,7 @@ from rollcall_service.sender import Transient
 from rollcall_slack_notification.client import Poster, make_client
 from rollcall_slack_notification.settings import Slack
 
-SOON = 10.0  # seconds, long before what would end a call without the deadline
+SOON = 2.0  # seconds, long before what would end a call without the deadline
 HELD = 20  # seconds that a server hangs or drips, unless it is released
 HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
 
