@@ -1,5 +1,6 @@
 """One producer per process; a publish resolves when the broker has acknowledged it."""
 
+import contextlib
 import json
 import logging
 import threading
@@ -76,7 +77,7 @@ class Publisher:
 
     def stop(self) -> None:
         """Wait a moment for what is in flight, then stop: the rest ends as not acknowledged."""
-        self._producer.flush(2)
+        _flush(self._producer, 2)
         with self._sending:
             self._stopping.set()
         self._thread.join(timeout=3)
@@ -209,8 +210,13 @@ def _close(producer: Producer) -> None:
     """What it has not sent, or heard of, ends as not acknowledged. A client that nobody polls, and
     nobody has closed, goes on collecting statistics."""
     producer.purge()
-    producer.flush(1)  # calls back; nothing is sent any more
+    _flush(producer, 1)  # calls back; nothing is sent any more
     producer.close()
+
+
+def _flush(producer: Producer, seconds: float) -> None:
+    with contextlib.suppress(KafkaException):  # of a dead one, which `_on_error` was told of
+        producer.flush(seconds)
 
 
 def resolve(future: Future[Recorded], error: KafkaError | None, message: Message) -> None:
